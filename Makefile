@@ -71,7 +71,7 @@ bench: $(STAMP) ## measure speed and difficulty on this machine, write benchmark
 	$(PY) -m benchmarks $(NAME)
 
 study: $(STAMP) ## run a long comparison and store its table (NAME=…)
-	$(PY) -m benchmarks study $(NAME)
+	$(PY) -m benchmarks.study $(NAME)
 
 clean: ## remove build/ and caches; data/, runs/ and .venv stay
 	rm -rf build .pytest_cache .ruff_cache *.egg-info

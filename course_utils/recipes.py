@@ -99,8 +99,9 @@ def triage_model(
         "data": data.fingerprint,
         "torch": torch.__version__,
     }
-    return cached_model(
-        "triage",
-        config,
-        make=lambda: train_recipe(recipe, data, seed=seed, device=device, epochs=epochs, progress=True),
-    )
+
+    def make():
+        return train_recipe(recipe, data, seed=seed, device=device, epochs=epochs, progress=True)
+
+    model, info = cached_model("triage", config, make)
+    return model.to(device), info

@@ -13,7 +13,9 @@ from tools.prepare import FOLDER, status
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the tests out of the learner's runs/ (workers inherit what `make test` or the first process chose)."""
     if "COURSE_RUNS" not in os.environ:
-        os.environ["COURSE_RUNS"] = tempfile.mkdtemp(prefix="course-runs-")
+        scratch = tempfile.TemporaryDirectory(prefix="course-runs-", ignore_cleanup_errors=True)
+        os.environ["COURSE_RUNS"] = scratch.name
+        config.add_cleanup(scratch.cleanup)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

@@ -142,8 +142,9 @@ def _failed_cell(path: Path) -> str:
     cells = [cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
     cells = [cell for cell in cells if "injected-parameters" not in cell["metadata"].get("tags", [])]
     for number, cell in enumerate(cells, start=1):
-        status = cell["metadata"].get("papermill", {}).get("status")
-        if status in ("failed", "running"):
+        failed = cell["metadata"].get("papermill", {}).get("status") == "failed"
+        answered = "shell.execute_reply" in cell["metadata"].get("execution", {})
+        if failed or (source(cell).strip() and not answered):
             line = next((line for line in source(cell).splitlines() if line.strip()), "")
             return f"code cell {number} (id {cell.get('id', '?')}): {line.strip()}"
     return "an unknown cell"

@@ -157,7 +157,8 @@ if "google.colab" in sys.modules and find_spec("course_utils") is None:
     if not folder.exists():
         url = "{url}"
         subprocess.run(["git", "clone", "-q", "--depth=1", "--branch={tag}", url, str(folder)], check=True)
-    missing = [name for name in "{light}".split() if find_spec(name) is None]
+    light = "{light}".split()
+    missing = [name for name in light if find_spec(name) is None]
     pip = [sys.executable, "-m", "pip"]
     installed.write_bytes(subprocess.check_output([*pip, "list", "--format=freeze"]))
     if missing:

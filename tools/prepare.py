@@ -43,10 +43,9 @@ def prepare(lesson: Lesson, folder: Path, parameters: dict[str, str], compare: b
     import papermill
 
     target = folder / f"{lesson.slug}.ipynb"
-    python = {"kernel_name": "python3", "language": "python"}
-    papermill.execute_notebook(
-        str(lesson.path), str(target), parameters, prepare_only=True, progress_bar=False, **python
-    )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    known = {"prepare_only": True, "progress_bar": False, "kernel_name": "python3", "language": "python"}
+    papermill.execute_notebook(str(lesson.path), str(target), parameters, **known)
     copy = Lesson(target)
     for cell in copy.code:
         if not compare:

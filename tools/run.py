@@ -217,21 +217,18 @@ def run(settings: Settings) -> int:
     progress.close()
     seconds = time.perf_counter() - progress.start
     outcomes = [progress.finished[lesson.slug] for lesson in settings.lessons]
-    fmt.save_text(
-        settings.build / "summary.html", summary_page(settings.parameters, settings.lessons, outcomes, folder, seconds)
-    )
-    where = Path(os.path.relpath(settings.build))
+    page = summary_page(settings.parameters, settings.lessons, outcomes, folder, seconds)
+    fmt.save_text(settings.build / "summary.html", page)
     failed = [outcome.slug for outcome in outcomes if not outcome.ok]
     ended = f"{len(failed)} of {len(outcomes)} lessons FAILED: {', '.join(failed)}" if failed else "every lesson ran"
-    print(
-        f"\n{ended}, in {seconds / 60:.1f} minutes. Executed notebooks: build/notebooks/ · summary: build/summary.html"
-    )
+    where = os.path.relpath(settings.build)
+    print(f"\n{ended}, in {seconds / 60:.1f} minutes. See {where}/summary.html and {where}/notebooks.")
     return int(bool(failed))
 
 
 def stop_like_ctrl_c() -> None:
-    """Let `kill` and a closed terminal stop a command the way Ctrl-C does, so that it cleans up."""
-    for name in ("SIGTERM", "SIGHUP"):
+    """Let `kill` and a closed terminal stop a command as Ctrl-C does (in the background, too), so that it cleans up."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
 

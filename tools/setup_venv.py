@@ -70,7 +70,11 @@ def make_venv():
         VENV.unlink()
     shutil.rmtree(VENV, ignore_errors=True)
     print(f"making .venv with Python {sys.version.split()[0]} …", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+    VENV.mkdir()
+    UNFINISHED.touch()
+    done = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"This Python ({sys.executable}) could not make .venv:\n{done.stdout}{done.stderr}")
 
 
 def install():

@@ -5,23 +5,33 @@ The network, its cures and its training are the lesson's own, letter by letter (
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cache, partial
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 
 from benchmarks.study import Study
-from course_utils.data import Augment, Batches, CourseData, CutMix, MixUp, ScanDataset, grouped_split, load_dataset
+from course_utils import models, regularize, train
+from course_utils.data import (
+    Augment,
+    Batches,
+    CourseData,
+    CutMix,
+    MixUp,
+    ScanDataset,
+    augment,
+    grouped_split,
+    load_dataset,
+)
 from course_utils.env import set_seed
 from course_utils.metrics import accuracy, macro_f1
 from course_utils.models import ResidualBlock, conv_block
 from course_utils.regularize import StochasticDepth, depth_rates, l1_penalty, l2_penalty, r3f, r_drop
-from course_utils.train import fit, predict
+from course_utils.train import adamw_cosine, fit, predict
 
-SCANS, EPOCHS = 600, 24
+SCANS, EPOCHS = 600, 16
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class Cure:
     r3f: float = 0.0
     ema: float | None = None
     patience: int | None = None
+    longer: int = 1  # times as many epochs: a control, too
 
 
 def memoriser(data: CourseData, cure: Cure) -> nn.Module:
@@ -56,7 +67,8 @@ def memoriser(data: CourseData, cure: Cure) -> nn.Module:
     features = nn.Sequential(*layers, nn.MaxPool2d(2), nn.Flatten())
     flat = features.eval()(torch.zeros(1, data.channels, data.size, data.size)).numel()
     dense = [nn.Linear(flat, 128), nn.ReLU(), nn.Dropout(cure.dropout), nn.Linear(128, len(data.classes))]
-    return nn.Sequential(features, nn.Dropout(cure.dropout), *dense)
+    model = nn.Sequential(features, nn.Dropout(cure.dropout), *dense)
+    return model.to(memory_format=torch.channels_last)  # the same numbers, faster convolutions on a CPU
 
 
 def cured_loss(model, images, targets, *, cure: Cure, loss_fn):
@@ -81,14 +93,18 @@ def train_memoriser(data: CourseData, few: ScanDataset, cure: Cure, *, epochs: i
     model = memoriser(data, cure).to(device)
     scale = {"mean": data.mean, "std": data.std, "device": device}
     varied = {"shuffle": True, "augment": cure.augment, "mix": cure.mix, "seed": seed, "drop_last": True}
+    train_loader = Batches(few, 32, **varied, **scale)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=cure.smoothing)
+    epochs = cure.longer * epochs
+    optimizer, lr_scheduler = adamw_cosine(model, train_loader, epochs, lr=2e-3, weight_decay=cure.decay)
     history = fit(
         model,
-        Batches(few, 32, **varied, **scale),
+        train_loader,
         Batches(data.val, 200, **scale),
         loss_fn=loss_fn,
         objective=partial(cured_loss, cure=cure, loss_fn=loss_fn),
-        optimizer=torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=cure.decay),
+        optimizer=optimizer,
+        lr_scheduler=lr_scheduler,
         epochs=epochs,
         patience=cure.patience,
         ema=cure.ema,
@@ -127,28 +143,29 @@ ALL = {"augment": Augment(), "smoothing": 0.05, "ema": 0.95}
 CURES = {
     "nothing": Cure(),
     "twice the width": Cure(width=2),
+    "three times the epochs": Cure(longer=3),
     "early stopping": Cure(patience=4),
     "dropout": Cure(dropout=0.5),
     "spatial dropout": Cure(spatial=0.2),
     "stochastic depth": Cure(depth=0.5),
-    "L1 in the loss": Cure(l1=1e-4),
-    "L2 in the loss": Cure(l2=1e-2),
-    "decoupled weight decay": Cure(decay=0.3),
+    "L1 in the loss": Cure(l1=3e-4),
+    "L2 in the loss": Cure(l2=3e-2),
+    "decoupled weight decay": Cure(decay=3.0),
     "geometric augmentation": Cure(augment=Augment.geometric()),
     "photometric augmentation": Cure(augment=Augment.photometric()),
     "input noise": Cure(augment=NOISE),
     "MixUp": Cure(mix=MixUp(0.4)),
     "CutMix": Cure(mix=CutMix(1.0)),
     "label smoothing": Cure(smoothing=0.1),
-    "R-Drop": Cure(dropout=0.5, r_drop=1.0),
+    "R-Drop": Cure(dropout=0.5, r_drop=0.5),
     "R3F": Cure(r3f=1.0),
     "weight averaging": Cure(ema=0.95),
     "augmentation": Cure(augment=Augment()),
-    "augmentation, averaging": Cure(augment=Augment(), ema=0.95),
+    "augmentation, three times the epochs": Cure(augment=Augment(), longer=3),
+    "augmentation and weight decay": Cure(augment=Augment(), decay=3.0),
     "augmentation, averaging, smoothing": Cure(**ALL),
-    "all of these and dropout": Cure(**ALL, dropout=0.5),
-    "all of these and MixUp": Cure(**ALL, mix=MixUp(0.4)),
-    "everything at once": Cure(**ALL, dropout=0.5, spatial=0.2, depth=0.5, decay=0.3, mix=MixUp(0.4)),
+    "these three and dropout": Cure(**ALL, dropout=0.5),
+    "everything at once": Cure(**ALL, dropout=0.5, spatial=0.2, depth=0.5, decay=3.0, mix=MixUp(0.4)),
 }
 
 
@@ -163,3 +180,25 @@ def measure(cure: Cure, seed: int) -> dict[str, float]:
     few, rest = few_and_rest(data, SCANS, seed)
     model, history = train_memoriser(data, few, cure, epochs=EPOCHS, seed=seed)
     return {"epochs": len(history), **score(model, data, few, rest)}
+
+
+STUDY = Study(
+    name="regularisers",
+    question="Which cures keep a network from learning six hundred scans by heart, and which of them add up?",
+    settings=CURES,
+    seeds=range(5),
+    measure=measure,
+    data=lambda: phantom().fingerprint,
+    modules=[sys.modules[__name__], augment, models, regularize, train],
+    small=("nothing", 0),
+    columns={
+        "epochs": "epochs trained (fewer with early stopping)",
+        "train_accuracy": "share of the training scans read right, in evaluation mode, without augmentation",
+        "accuracy": "share read right of the scans of all other training patients, which the network never saw",
+        "macro_f1": "macro-F1 on those scans",
+        "gap": "train_accuracy - accuracy",
+        "loss": "cross-entropy on those scans, in nats",
+        "accuracy_A": "accuracy on those of them from device A",
+        "accuracy_B": "accuracy on those of them from device B",
+    },
+)

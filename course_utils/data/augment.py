@@ -83,11 +83,12 @@ class Augment:
         if self.contrast or self.brightness:
             mean = images.mean((1, 2, 3), keepdim=True)
             gain = 1 + (2 * contrast - 1) * self.contrast
-            images = images * gain + (mean * (1 - gain) + (2 * brightness - 1) * self.brightness)
+            offset = mean * (1 - gain) + (2 * brightness - 1) * self.brightness
+            images = torch.addcmul(offset, images, gain)
         if self.gamma:
-            images = images.clamp(1e-3, 1) ** (1 + (2 * gamma - 1) * self.gamma)
+            images = images.clamp(1e-3, 1).pow_(1 + (2 * gamma - 1) * self.gamma)
         if self.noise:
-            images = images + _normal_like(images, generator) * (noise * self.noise)
+            images = torch.addcmul(images, _normal_like(images, generator), noise * self.noise)
         return images
 
 

@@ -34,7 +34,7 @@ def cached_phantom(parameters: dict, folder: Path) -> dict[str, phantom.PhantomS
             with atomic_path(path) as temporary:
                 np.savez(temporary, **_pack(splits))
             return splits
-    except (PermissionError, NotADirectoryError) as error:
+    except OSError as error:  # read-only, full, or no folder at all
         warnings.warn(
             f"the simulated set is not kept, since {folder} cannot be written ({error.strerror})", stacklevel=3
         )

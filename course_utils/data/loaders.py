@@ -23,6 +23,7 @@ def make_loader(
     workers: int = 0,
     *,
     augment: Augment | None = None,
+    reflect: bool = True,
     mean: float | Sequence[float] = 0.3,
     std: float | Sequence[float] = 0.2,
     seed: int = 0,
@@ -33,9 +34,10 @@ def make_loader(
     """A DataLoader of (images float32 (B, C, H, W) normalised, targets int64 (B,)), each scan varied on its own.
 
     `seed` fixes the order, and the variations of worker processes; without workers those follow PyTorch's global seed.
-    sample_weights (N,) draw scans with replacement, in proportion.
+    reflect=False is cheaper and leaves black borders where a scan was moved. sample_weights (N,) draw scans with
+    replacement, in proportion.
     """
-    transform = per_sample_transform(augment, size=dataset.images.shape[-1], mean=mean, std=std)
+    transform = per_sample_transform(augment, size=dataset.images.shape[-1], reflect=reflect, mean=mean, std=std)
     scans = ScanDataset(
         dataset.images, dataset.labels, dataset.classes, meta=dataset.meta, groups=dataset.groups, transform=transform
     )
@@ -58,38 +60,47 @@ def make_loader(
 
 
 def per_sample_transform(
-    augment: Augment | None, *, size: int, mean: float | Sequence[float] = 0.3, std: float | Sequence[float] = 0.2
+    augment: Augment | None,
+    *,
+    size: int,
+    reflect: bool = True,
+    mean: float | Sequence[float] = 0.3,
+    std: float | Sequence[float] = 0.2,
 ) -> Callable[[Tensor], Tensor]:
     """`Augment`'s variations from torchvision's parts, for a scan float32 (C, H, W) in [0, 1], then normalised."""
     from torchvision.transforms import v2
 
-    steps = [] if augment is None else _variations(augment, size)
+    steps = [] if augment is None else _geometry(augment, size, reflect) + _light(augment)
     mean, std = ([value] if isinstance(value, int | float) else list(value) for value in (mean, std))
     return v2.Compose([*steps, v2.Normalize(mean, std)])
 
 
-def _variations(augment: Augment, size: int) -> list[Callable[[Tensor], Tensor]]:
+def _geometry(augment: Augment, size: int, reflect: bool) -> list[Callable[[Tensor], Tensor]]:
     from torchvision.transforms import v2
 
-    shift = augment.shift / REFERENCE_SIZE
-    margin = (
-        size // 4
-    )  # RandomAffine fills with one grey value; a reflected margin, cropped off again, avoids the border
-    return [
-        v2.RandomHorizontalFlip(augment.flip),
-        v2.RandomVerticalFlip(augment.vflip),
-        v2.Pad(margin, padding_mode="reflect"),
-        v2.RandomAffine(
-            augment.rotate,
-            translate=(shift * size / (size + 2 * margin),) * 2,
-            scale=(1 - augment.scale, 1 + augment.scale),
-            interpolation=v2.InterpolationMode.BILINEAR,
-        ),
-        v2.CenterCrop(size),
-        v2.ColorJitter(brightness=augment.brightness, contrast=augment.contrast),
-        RandomGamma(augment.gamma),
-        RandomNoise(augment.noise),
-    ]
+    steps = [v2.RandomHorizontalFlip(augment.flip)] if augment.flip else []
+    steps += [v2.RandomVerticalFlip(augment.vflip)] if augment.vflip else []
+    if not (augment.shift or augment.rotate or augment.scale):
+        return steps
+    margin = size // 4 if reflect else 0
+    shift = augment.shift / REFERENCE_SIZE * size / (size + 2 * margin)
+    affine = v2.RandomAffine(
+        augment.rotate,
+        translate=(shift, shift),
+        scale=(1 - augment.scale, 1 + augment.scale),
+        interpolation=v2.InterpolationMode.BILINEAR,
+    )
+    # RandomAffine fills with one grey value; a reflected margin, cropped off again, keeps the border out of sight.
+    return steps + ([v2.Pad(margin, padding_mode="reflect"), affine, v2.CenterCrop(size)] if reflect else [affine])
+
+
+def _light(augment: Augment) -> list[Callable[[Tensor], Tensor]]:
+    from torchvision.transforms import v2
+
+    jitter = v2.ColorJitter(brightness=augment.brightness, contrast=augment.contrast)
+    steps = [jitter] if augment.brightness or augment.contrast else []
+    steps += [RandomGamma(augment.gamma)] if augment.gamma else []
+    return steps + ([RandomNoise(augment.noise)] if augment.noise else [])
 
 
 class RandomGamma(nn.Module):

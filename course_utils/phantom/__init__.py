@@ -2,16 +2,18 @@
 
 Read it in this order, it is a small course on what a B-scan is and where its data come from:
 
-    draws     one seed sequence a patient: why the numbers repeat
-    cohort    patients, eyes, visits, slices
-    anatomy   the layers of the retina, as geometry
-    lesions   what CNV, DME and drusen do to it
-    optics    from geometry to a noisy grey picture
-    scans     all of these in one call
-    table     the metadata; referral: the notes
-    faults    what is wrong with the data, and the answer key
-    dataset   train, validation, test
-    stream    production, week by week, with drift
+    draws       one seed sequence a patient: why the numbers repeat
+    cohort      patients, eyes, visits, slices
+    anatomy     the layers of the retina, as geometry
+    lesions     what CNV, DME and drusen do to it
+    spots       cysts and exudates
+    optics      from geometry to a grey picture
+    instrument  noise floor, speckle, the device
+    scans       all of these in one call
+    table       the metadata; referral: the notes
+    faults      what is wrong with the data, and the answer key
+    dataset     train, validation, test
+    stream      production, week by week, with drift
 """
 
 from .anatomy import LAYERS

@@ -137,6 +137,7 @@ def test_a_failed_making_leaves_nothing_behind(tmp_path, monkeypatch):
     assert not [file for file in tmp_path.iterdir() if file.suffix != ".lock"]
 
 
+@pytest.mark.slow
 def test_two_lessons_at_once_share_one_making(tmp_path):
     """Two processes ask for the same set at the same moment; both get it, and one file is left."""
     code = (
@@ -351,7 +352,8 @@ def test_a_broken_download_goes_on_where_it_stopped(server, tmp_path):
     state["breaks"] = 2
     fetch(url, tmp_path / "set.npz")
     assert (tmp_path / "set.npz").read_bytes() == CONTENT
-    assert state["asked"] == [None, "bytes=100000-", "bytes=200000-"]
+    first, second, third = state["asked"]
+    assert first is None and 0 < int(second[6:-1]) <= 100_000 < int(third[6:-1]) <= 200_000
 
 
 def test_a_piece_from_an_earlier_run_is_used(server, tmp_path):

@@ -29,7 +29,7 @@ from course_utils.phantom.table import COLUMNS, metadata
 
 CNV = CLASSES.index("CNV")
 INEXACT = set("exp log sin cos tan tanh power float_power dot matmul vdot inner einsum convolve linalg fft".split())
-PIXEL_MODULES = ("anatomy", "cohort", "draws", "lesions", "optics", "scans", "shapes")
+PIXEL_MODULES = ("anatomy", "cohort", "draws", "instrument", "lesions", "optics", "scans", "shapes", "spots")
 
 
 @pytest.fixture(scope="module")

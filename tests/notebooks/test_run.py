@@ -65,8 +65,8 @@ def wait_for(path: Path, seconds: float = 60) -> None:
 def test_stopped_at_any_moment_nothing_is_left_running_and_a_new_start_goes_on(tmp_path: Path, how: int) -> None:
     sign, again = tmp_path / "sleeping", tmp_path / "again"
     small_lesson(tmp_path / "notebooks", "00_quick", CLAIM)
-    wait = f"import time\nfrom pathlib import Path\nPath({str(sign)!r}).touch()\nPath({str(again)!r}).exists() or time.sleep(99)"
-    small_lesson(tmp_path / "notebooks", "01_slow", wait)
+    wait = f"Path({str(sign)!r}).touch()\nPath({str(again)!r}).exists() or time.sleep(99)"
+    small_lesson(tmp_path / "notebooks", "01_slow", f"import time\nfrom pathlib import Path\n{wait}")
     run = start(tmp_path, "--jobs", "1")
     wait_for(sign)
     below = psutil.Process(run.pid).children(recursive=True)

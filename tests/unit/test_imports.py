@@ -19,6 +19,7 @@ ARROWS = {
     "plots": set(),
     "phantom": set(),
     "tracking": set(),
+    "regularize": set(),
     "data": {"phantom"},
     "train": {"metrics"},
     "artifacts": {"models"},
