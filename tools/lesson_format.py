@@ -99,8 +99,8 @@ def has_image(cell: dict) -> bool:
 
 
 def code_fingerprint(cells: list[dict]) -> str:
-    """Short hash of what the code cells do; comments and formatting do not count."""
-    trees = "\n".join(ast.dump(ast.parse(source(cell))) for cell in cells)
+    """Short hash of what the code cells do; comments, formatting and the stamped bootstrap cell do not count."""
+    trees = "\n".join(ast.dump(ast.parse(source(cell))) for cell in cells if "bootstrap" not in tags(cell))
     return hashlib.sha256(trees.encode()).hexdigest()[:16]
 
 

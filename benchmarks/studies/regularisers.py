@@ -140,10 +140,10 @@ def score(model: nn.Module, data: CourseData, few: ScanDataset, rest: ScanDatase
 
 NOISE = Augment(flip=0, shift=0, rotate=0, scale=0, contrast=0, brightness=0, gamma=0, noise=0.2)
 ALL = {"augment": Augment(), "smoothing": 0.05, "ema": 0.95}
+EVERYTHING = {**ALL, "dropout": 0.5, "spatial": 0.2, "depth": 0.5, "decay": 3.0, "mix": MixUp(0.4)}
 CURES = {
     "nothing": Cure(),
     "twice the width": Cure(width=2),
-    "three times the epochs": Cure(longer=3),
     "early stopping": Cure(patience=4),
     "dropout": Cure(dropout=0.5),
     "spatial dropout": Cure(spatial=0.2),
@@ -161,11 +161,13 @@ CURES = {
     "R3F": Cure(r3f=1.0),
     "weight averaging": Cure(ema=0.95),
     "augmentation": Cure(augment=Augment()),
-    "augmentation, three times the epochs": Cure(augment=Augment(), longer=3),
-    "augmentation and weight decay": Cure(augment=Augment(), decay=3.0),
-    "augmentation, averaging, smoothing": Cure(**ALL),
-    "these three and dropout": Cure(**ALL, dropout=0.5),
-    "everything at once": Cure(**ALL, dropout=0.5, spatial=0.2, depth=0.5, decay=3.0, mix=MixUp(0.4)),
+    "everything": Cure(**EVERYTHING),
+    "long: nothing": Cure(longer=3),
+    "long: augmentation": Cure(augment=Augment(), longer=3),
+    "long: augmentation, weight decay": Cure(augment=Augment(), decay=3.0, longer=3),
+    "long: augmentation, averaging, smoothing": Cure(**ALL, longer=3),
+    "long: these three and dropout": Cure(**ALL, dropout=0.5, longer=3),
+    "long: everything": Cure(**EVERYTHING, longer=3),
 }
 
 

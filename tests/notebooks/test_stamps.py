@@ -23,7 +23,8 @@ def test_the_bootstrap_cell_installs_what_colab_may_lack_and_nothing_heavy() -> 
     in_colab = {"matplotlib", "numpy", "pandas", "pillow", "requests", "scikit-learn", "scipy", "seaborn", "torch"}
     assert needed == set(fmt.COLAB_INSTALLS) | in_colab | {"torchvision", "tqdm"}
     assert len(ast.parse(fmt.bootstrap_source()).body) == 5
-    assert len(fmt.bootstrap_source().splitlines()) <= 18
+    lines = fmt.bootstrap_source().splitlines()
+    assert len(lines) <= 19 and max(map(len, lines)) <= 120
 
 
 def test_the_address_is_written_in_one_place_only() -> None:
