@@ -3,6 +3,7 @@
 One small network, trained once for the file: long enough to have learned something, short enough for a test.
 """
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_order_and_company_do_not_matter(model, data):
 
 
 def test_a_blank_scan_is_not_confident(model, data):
-    """Nothing on the picture: no network here may be surer of a disease than it is of a typical scan of that disease."""
+    """Nothing on the picture: a network may not be surer of a disease than it is of nearly all real scans."""
     blank = torch.full((1, data.channels, data.size, data.size), 22, dtype=torch.uint8)
     sure = probs(model, data, data.val.images).max(1)
     assert probs(model, data, blank).max() < np.quantile(sure, 0.95)
@@ -84,11 +85,18 @@ def test_same_seed_same_model_another_seed_another(data):
 
 
 def test_shuffled_labels_teach_nothing(data):
-    """A pipeline that scores well on random labels leaks them somewhere."""
+    """A pipeline that scores well on random labels leaks them somewhere.
+
+    Both sets are shuffled: after training on shuffled labels alone a network still sorts scans by some real difference,
+    and with two common classes it can score above the majority by luck, without any leak.
+    """
     generator = torch.Generator().manual_seed(0)
-    shuffled = data.train.subset(range(len(data.train)))
-    shuffled.labels = data.train.labels[torch.randperm(len(data.train), generator=generator)]
-    model, _ = train_recipe(replace(PLAIN, epochs=3), replace(data, train=shuffled), seed=0)
-    logits, targets = predict(model, Batches(data.val, 256, mean=data.mean, std=data.std))
+    shuffled = copy.copy(data)
+    for name in ("train", "val"):
+        part = getattr(data, name).subset(np.arange(len(getattr(data, name))))
+        part.labels = part.labels[torch.randperm(len(part), generator=generator)]
+        setattr(shuffled, name, part)
+    model, _ = train_recipe(replace(PLAIN, epochs=3), shuffled, seed=0)
+    logits, targets = predict(model, Batches(shuffled.val, 256, mean=data.mean, std=data.std))
     majority = np.bincount(targets).max() / len(targets)
-    assert (logits.argmax(1) == targets).mean() < majority + 0.08
+    assert (logits.argmax(1) == targets).mean() < majority + 0.06

@@ -1,0 +1,73 @@
+"""Real scans, when they are here: the course's network learns from them what a linear model cannot."""
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks import capstone
+from course_utils.data import Batches, load_dataset
+from course_utils.metrics import macro_recall
+from course_utils.recipes import REGULARISED, train_recipe
+from course_utils.train import predict
+from tools import lesson_format as fmt
+from tools.prepare import REAL_FILE, real_scans
+
+LESSON = fmt.ROOT / "notebooks" / "20_capstone_oct.ipynb"
+
+
+@pytest.fixture(scope="module")
+def data():
+    path = real_scans()
+    if path is None:
+        pytest.skip(f"no real scans here: {REAL_FILE} is neither in $COURSE_REAL_DATA nor in ../shared/data")
+    return load_dataset(path)
+
+
+def test_no_patient_is_in_train_and_validation(data):
+    assert not set(data.train.groups) & set(data.val.groups)
+
+
+def test_a_short_training_beats_the_linear_model(data):
+    """Eight epochs on real scans, judged on validation patients; the test set stays shut."""
+    pixels, more = (part.images.flatten(1).numpy() / 255 for part in (data.train, data.val))
+    linear = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, max_iter=300)).fit(pixels, data.train.labels)
+    model, _ = train_recipe(replace(REGULARISED, epochs=8, warmup_steps=10, ema=0.9), data, seed=0)
+    logits, targets = predict(model, Batches(data.val, 256, mean=data.mean, std=data.std))
+    assert macro_recall(targets, logits.argmax(1)) > macro_recall(targets, linear.predict(more)) + 0.15
+
+
+def test_the_benchmark_uses_the_lessons_recipe():
+    """`benchmarks.capstone` measures what the lesson teaches: the shared functions have equal bodies."""
+    lesson = "\n".join(fmt.source(cell) for cell in fmt.Lesson(LESSON).code)
+    theirs, ours = (functions(text) for text in (lesson, Path(capstone.__file__).read_text(encoding="utf-8")))
+    for name in ("capstone_recipe", "neutral"):
+        assert theirs[name] == ours[name], f"{name} differs between lesson 20 and benchmarks/capstone.py"
+
+
+def functions(text: str) -> dict[str, str]:
+    """The bodies of the functions at the top of `text`, as syntax trees without docstrings."""
+    found = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    return {node.name: "\n".join(ast.dump(line) for line in node.body if not is_docstring(line)) for node in found}
+
+
+def is_docstring(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+
+
+def test_class_frequencies_are_taken_out():
+    """A model that only knows how frequent the classes are knows nothing once they are taken out."""
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    model = torch.nn.Module()
+    model.head = torch.nn.Linear(3, 2)
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.copy_(torch.tensor([0.9, 0.1]).log())
+    probs = capstone.neutral(model, labels).head(torch.randn(5, 3)).softmax(1)
+    assert np.allclose(probs.detach().numpy(), 0.5, atol=1e-6)
