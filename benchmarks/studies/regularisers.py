@@ -76,7 +76,7 @@ def cured_loss(model, images, targets, *, cure: Cure, loss_fn):
     if cure.r_drop:
         loss, logits = r_drop(model, images, targets, loss_fn=loss_fn, alpha=cure.r_drop)
     elif cure.r3f:
-        loss, logits = r3f(model, images, targets, loss_fn=loss_fn, weight=cure.r3f)
+        loss, logits = r3f(model, images, targets, loss_fn=loss_fn, weight=cure.r3f, sigma=0.3)
     else:
         logits = model(images)
         loss = loss_fn(logits, targets)
@@ -158,7 +158,7 @@ CURES = {
     "CutMix": Cure(mix=CutMix(1.0)),
     "label smoothing": Cure(smoothing=0.1),
     "R-Drop": Cure(dropout=0.5, r_drop=0.5),
-    "R3F": Cure(r3f=1.0),
+    "R3F": Cure(r3f=3.0),
     "weight averaging": Cure(ema=0.95),
     "augmentation": Cure(augment=Augment()),
     "everything": Cure(**EVERYTHING),
