@@ -4,6 +4,7 @@
 - build/test/real: every lesson once more on real scans in the smoke profile, only when there are real scans here. Their
   numbers are other numbers, so nothing is compared: the lessons must run.
 
+The phantom is made beforehand: of two lessons that want it at the same moment one would wait, and say so in its output.
 Parameters are injected by papermill. The kernels' runs folder is build/test/runs, empty at the start and shared, so
 that a model which one lesson has trained is loaded by the next.
 """
@@ -13,6 +14,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from course_utils.data import load_dataset
 from tools import lesson_format as fmt
 from tools.lesson_format import Lesson
 
@@ -59,6 +61,7 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     for name in ("fast", "real", "runs"):
         (FOLDER / name).mkdir(parents=True)
+    load_dataset("oct-phantom")
     real = real_scans()
     for lesson in fmt.lessons():
         prepare(lesson, FOLDER / "fast", {"PROFILE": "fast", "DEVICE": "cpu"}, compare=True)
