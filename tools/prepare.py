@@ -14,7 +14,6 @@ import shutil
 import sys
 from pathlib import Path
 
-from course_utils.data import load_dataset
 from tools import lesson_format as fmt
 from tools.lesson_format import Lesson
 
@@ -61,6 +60,8 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     for name in ("fast", "real", "runs"):
         (FOLDER / name).mkdir(parents=True)
+    from course_utils.data import load_dataset
+
     load_dataset("oct-phantom")
     real = real_scans()
     for lesson in fmt.lessons():
