@@ -24,7 +24,7 @@ PARAMETERS = ("PROFILE", "DATASET", "DEVICE", "SEED")
 COURSE_FIELDS = ("part", "concepts", "minutes_teach", "minutes_practise", "minutes_cpu", "question")
 
 # Of the package's dependencies, those Colab may lack: small wheels, named alike on the index and in `import`.
-COLAB_INSTALLS = ("filelock", "onnx", "onnxruntime", "onnxscript", "safetensors", "torchinfo")
+COLAB_INSTALLS = ("filelock", "onnx", "onnxruntime", "onnxscript", "optuna", "safetensors", "torchinfo")
 
 
 @dataclass(frozen=True)
