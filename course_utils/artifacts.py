@@ -71,9 +71,11 @@ def export_onnx(model: nn.Module, path: str | Path, example: Tensor) -> Path:
 
 
 def _without_traces(proto: Any) -> Any:
-    """Drop the exporter's notes: they hold the source paths of this machine and fill half of a small model's file."""
+    """Drop what the exporter noted on the way: this machine's source paths, half of a small model's file, and the shapes
+    of values in between, over which quantisation trips once it has changed them."""
     for part in (proto.graph, *proto.functions):
-        for item in (*part.node, *part.value_info):
+        del part.value_info[:]
+        for item in part.node:
             del item.metadata_props[:]
     for item in (*proto.graph.input, *proto.graph.output, *proto.graph.initializer):
         del item.metadata_props[:]
@@ -336,7 +338,7 @@ def model_card(metadata: Mapping[str, Any]) -> str:
         "Intended Use": "Learning how a model is made, measured and kept. **Not for clinical use.**",
         "Factors": "Device, clinic and age; results are reported by slice where the data set has these columns.",
         "Metrics": f"Decision thresholds: {to_json(metadata['thresholds'], indent=None)}.",
-        "Evaluation Data": f"The test split of {data}, opened once. {simulated}",
+        "Evaluation Data": f"The test split of {data}, kept shut until the evaluation. {simulated}",
         "Training Data": f"The training split of {data}, split seed {metadata['split_seed']}. {simulated}",
         "Quantitative Analyses": _bullets({name: _with_interval(value) for name, value in metadata["metrics"].items()}),
         "Ethical Considerations": "A wrong answer about an eye can cost sight: a person must decide.",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PROFILES = ("smoke", "fast", "full")
 LEFTOVER_AGE = 3600.0  # seconds after which a killed writer's temporary file is swept
+PATIENCE = 10.0  # seconds to wait for a lock before saying so: shorter waits nobody notices
 
 
 def set_seed(seed: int, threads: int | None = 1) -> None:
@@ -46,6 +47,7 @@ def set_seed(seed: int, threads: int | None = 1) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)  # every device
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a net for bugs in PyTorch itself; a tenth of the time
     if threads is not None:
         torch.set_num_threads(threads)
 
@@ -148,7 +150,7 @@ def _sweep(path: Path) -> None:
 
 @contextmanager
 def file_lock(path: str | Path, timeout: float = 1800.0) -> Iterator[None]:
-    """Hold the lock file at `path` for the block; a second process waits, saying so on stderr.
+    """Hold the lock file at `path` for the block; a second process waits, and says so on stderr if it takes long.
 
     The lock belongs to the process, not to the file: the operating system frees it when the process dies, however it
     dies, so the file that stays behind blocks nobody. TimeoutError after `timeout` seconds.
@@ -159,11 +161,11 @@ def file_lock(path: str | Path, timeout: float = 1800.0) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=min(1.0, timeout))
+        lock.acquire(timeout=min(PATIENCE, timeout))
     except Timeout:
         print(f"process {os.getpid()} waits for another process that holds {path.name} …", file=sys.stderr)
         try:
-            lock.acquire(timeout=max(0.0, timeout - 1.0))
+            lock.acquire(timeout=max(0.0, timeout - PATIENCE))
         except Timeout:
             message = (
                 f"another process has held {path} for {timeout:g} seconds; wait for it or end it, then run this again"

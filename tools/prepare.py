@@ -4,7 +4,6 @@
 - build/test/real: every lesson once more on real scans in the smoke profile, only when there are real scans here. Their
   numbers are other numbers, so nothing is compared: the lessons must run.
 
-The phantom is made beforehand: of two lessons that want it at the same moment one would wait, and say so in its output.
 Parameters are injected by papermill. The kernels' runs folder is build/test/runs, empty at the start and shared, so
 that a model which one lesson has trained is loaded by the next.
 """
@@ -58,11 +57,7 @@ def prepare(lesson: Lesson, folder: Path, parameters: dict[str, str], compare: b
 def main() -> int:
     """Write both sets of notebooks. Returns the exit status."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for name in ("fast", "real", "runs"):
-        (FOLDER / name).mkdir(parents=True)
-    from course_utils.data import load_dataset
-
-    load_dataset("oct-phantom")
+    (FOLDER / "runs").mkdir(parents=True)
     real = real_scans()
     for lesson in fmt.lessons():
         prepare(lesson, FOLDER / "fast", {"PROFILE": "fast", "DEVICE": "cpu"}, compare=True)

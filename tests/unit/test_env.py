@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from pathlib import Path
@@ -175,6 +176,24 @@ def test_file_lock_is_free_afterwards_and_refuses_after_the_timeout(tmp_path, ca
     assert "waits for another process that holds x.lock" in capsys.readouterr().err
     with env.file_lock(lock, timeout=0.1):
         pass
+
+
+def test_a_short_wait_for_a_lock_is_not_worth_a_word(tmp_path, capsys):
+    lock, held = tmp_path / "x.lock", threading.Event()
+
+    def hold():
+        with env.file_lock(lock):
+            held.set()
+            time.sleep(0.3)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    start = time.monotonic()
+    with env.file_lock(lock):
+        assert time.monotonic() - start > 0.1, "the lock was not held by anybody, so this test shows nothing"
+    holder.join()
+    assert capsys.readouterr().err == ""
 
 
 # --- importing ---
