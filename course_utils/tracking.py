@@ -413,7 +413,7 @@ def _wanted(at_least: float | None, at_most: float | None, unit: str) -> str:
 def _measured(value: float | bool, interval: list[float] | None, seeds: int | None, unit: str) -> str:
     parts = [str(value).lower() if isinstance(value, bool) else _number(value, unit)]
     if interval is not None:
-        parts.append(f"interval {_number(interval[0])}–{_number(interval[1])}")
+        parts.append(f"interval {_number(interval[0])} to {_number(interval[1])}")
     if seeds is not None:
         parts.append(f"{seeds} seed" + "s" * (seeds != 1))
     return ", ".join(parts)
