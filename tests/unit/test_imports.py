@@ -16,14 +16,20 @@ ARROWS = {
     "env": set(),
     "models": set(),
     "metrics": set(),
+    "notes": set(),
     "plots": set(),
     "phantom": set(),
     "tracking": set(),
     "regularize": set(),
+    "objectives": set(),
+    "ensembles": {"metrics"},
+    "scratch": set(),
     "data": {"phantom"},
     "train": {"metrics"},
+    "pretrain": {"data", "metrics", "phantom", "train"},
     "artifacts": {"models"},
     "recipes": {"data", "models", "train", "metrics", "artifacts"},
+    "tune": {"data", "models", "train", "metrics"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,5 +1,7 @@
 """Every network in the registry does what its name says: shapes, rebuild, cost, refusals."""
 
+import hashlib
+
 import pytest
 import torch
 
@@ -67,3 +69,38 @@ def test_flops_of_a_linear_layer_are_counted_by_hand():
 def test_bad_requests_are_refused_in_words(kwargs, words):
     with pytest.raises(ValueError, match=words):
         models.build(**kwargs)
+
+
+# Written down when the module became a package: keys of the weights (a hash) and logits of one picture after seed 0.
+AS_EVER = {
+    "first_cnn": ("ecf3d2eb8a", [-0.1769, -0.03358, -0.07168, -0.09316]),
+    "logistic": ("9eda9de068", [0.15326, 0.19343, 0.0007, -0.28581]),
+    "mlp": ("d00d21cd75", [-0.02628, -0.01034, 0.16171, 0.05656]),
+    "small_cnn": ("ba1276cea8", [0.1157, -0.08912, -0.02766, 0.0469]),
+    "small_resnet": ("332cbcc701", [0.09362, 0.08794, -0.00811, -0.06239]),
+}
+
+
+@pytest.mark.parametrize("name", AS_EVER)
+def test_networks_of_the_first_lessons_stay_as_they_were(name):
+    """Kept models and bundles are loaded by these keys, and lessons show numbers that these weights make."""
+    torch.manual_seed(0)
+    model = models.build(name, size=32).eval()
+    x = torch.linspace(-1, 1, 2 * 32 * 32).reshape(2, 1, 32, 32)
+    keys, logits = AS_EVER[name]
+    assert hashlib.sha256(" ".join(model.state_dict()).encode()).hexdigest()[:10] == keys
+    assert torch.allclose(model(x)[1], torch.tensor(logits), atol=1e-4)
+
+
+def test_training_memory_of_a_dense_layer_is_its_input_and_what_relu_keeps():
+    model = torch.nn.Sequential(torch.nn.Linear(10, 20), torch.nn.ReLU(), torch.nn.Linear(20, 5))
+    assert models.training_memory(model, torch.zeros(3, 10)) == 4 * 3 * (10 + 20)
+
+
+def test_measuring_memory_leaves_the_model_as_it_was():
+    model = models.build("small_cnn", size=32).eval()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    one, two = (models.training_memory(model, torch.randn(n, 1, 32, 32)) for n in (1, 2))
+    assert not model.training
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert 1.8 < two / one < 2.1
