@@ -71,8 +71,8 @@ def export_onnx(model: nn.Module, path: str | Path, example: Tensor) -> Path:
 
 
 def _without_traces(proto: Any) -> Any:
-    """Drop what the exporter noted on the way: this machine's source paths, half of a small model's file, and the shapes
-    of values in between, over which quantisation trips once it has changed them."""
+    """Drop what the exporter noted on the way: source paths of this machine, which fill half of a small model's file,
+    and the shapes of values in between, over which quantisation trips once it has changed them."""
     for part in (proto.graph, *proto.functions):
         del part.value_info[:]
         for item in part.node:

@@ -6,7 +6,7 @@ What lesson 09 builds. A `Setting` is one point of the search space, `train_sett
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,39 +68,42 @@ def lr_range_test(
     return pd.DataFrame(rows)
 
 
-def suggested_lr(table: pd.DataFrame) -> float:
-    """The learning rate at which the smoothed loss of a range test falls fastest, per factor of learning rate."""
-    slope = np.gradient(table["smoothed"], np.log(table["lr"]))
-    return float(table["lr"].iloc[int(np.nanargmin(slope))])
+def useful_rates(tables: Sequence[pd.DataFrame]) -> tuple[float, float]:
+    """Between which learning rates to look, from range tests of several random starts: (low, high).
+
+    Of the mean of their smoothed losses: low is where half of the fall is done, high where the loss is lowest. One
+    start alone may begin at a lucky loss and show no fall.
+    """
+    loss = pd.concat([table.set_index("lr")["smoothed"] for table in tables], axis=1).dropna().mean(axis=1)
+    start, high = loss.iloc[: max(1, len(loss) // 10)].median(), loss.idxmin()
+    above = loss.index[(loss > (start + loss.min()) / 2) & (loss.index < high)]
+    return float(above.max() if len(above) else high), float(high)
 
 
 def schedule(kind: str, steps: int) -> Callable[[int], float]:
     """The learning rate's factor by step (0 … steps - 1), at most 1: one of `SCHEDULES`, for `LambdaLR`.
 
-    warm-up: a tenth of the steps upwards, then constant. step: a tenth from 60 % of the steps, a hundredth from 85 %.
-    cosine: half a wave from 1 to 0 (Loshchilov & Hutter 2017). one-cycle: half a wave from 1/25 up over 30 % of the
+    warm-up: up over a tenth of the steps, then constant. step: a tenth from 60 % of the steps, a hundredth from 85 %.
+    cosine: half a wave down to 0 (Loshchilov & Hutter 2017). one-cycle: half a wave up from 1/25 over 30 % of the
     steps, then one down to nearly 0 (Smith & Topin 2018). Raises ValueError for another name or no steps.
     """
     if kind not in SCHEDULES or steps < 1:
         raise ValueError(f"schedule {kind!r} over {steps} steps: choose one of {', '.join(SCHEDULES)}, 1 step or more")
+    top, last = 0.3 * steps - 1, steps - 1
 
     def wave(start: float, end: float, share: float) -> float:
-        return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+        return end + (start - end) * (1 + math.cos(math.pi * min(1.0, share))) / 2
 
-    def factor(step: int) -> float:
-        if kind == "warm-up":
-            return min(1.0, (step + 1) / max(1, steps // 10))
-        if kind == "step":
-            return 0.1 ** ((step >= 0.6 * steps) + (step >= 0.85 * steps))
-        if kind == "cosine":
-            return wave(1, 0, step / steps)
-        if kind == "one-cycle":
-            top, last = 0.3 * steps - 1, steps - 1
-            rising = step <= top
-            return wave(1 / 25, 1, step / top) if rising else wave(1, 4e-6, min(1.0, (step - top) / (last - top)))
-        return 1.0
-
-    return factor
+    factors = {
+        "constant": lambda step: 1.0,
+        "warm-up": lambda step: min(1.0, (step + 1) / max(1, steps // 10)),
+        "step": lambda step: 0.1 ** ((step >= 0.6 * steps) + (step >= 0.85 * steps)),
+        "cosine": lambda step: wave(1, 0, step / steps),
+        "one-cycle": lambda step: (
+            wave(0.04, 1, step / top) if step <= top else wave(1, 4e-6, (step - top) / (last - top))
+        ),
+    }
+    return factors[kind]
 
 
 @dataclass(frozen=True)
@@ -242,16 +245,3 @@ def grouped_folds(
     for repeat in range(repeats):
         dealt = StratifiedGroupKFold(folds, shuffle=True, random_state=seed + repeat)
         yield from dealt.split(rows, labels, rows if groups is None else groups)
-
-
-def best_of(judged: np.ndarray, true: np.ndarray, looks: Iterable[int]) -> pd.DataFrame:
-    """What choosing the best of the first m settings by their judged scores gives, one row for each m in `looks`.
-
-    judged, true: scores (M,) of the same settings on the validation set and in truth. Columns looks, judged (the
-    winner's validation score), true (its real one) and optimism, their difference.
-    """
-    rows = []
-    for m in looks:
-        winner = int(np.argmax(judged[:m]))
-        rows.append({"looks": m, "judged": judged[winner], "true": true[winner]})
-    return pd.DataFrame(rows).assign(optimism=lambda table: table["judged"] - table["true"])

@@ -65,12 +65,12 @@ class Outcome:
 
 
 class PeakMemory(threading.Thread):
-    """Watches the resident memory of this process's children (the kernel and what it starts), in MB.
+    """Watches the memory of this process's children (the kernel and what it starts), in MB.
 
-    Shared pages count once a process, so a lesson with several processes is judged on the safe side.
+    On Linux a page that several processes share counts once, split between them; elsewhere once a process.
     """
 
-    def __init__(self, every: float = 0.2):
+    def __init__(self, every: float = 0.5):
         super().__init__(daemon=True)
         self.every, self.megabytes, self.parent = every, 0.0, os.getppid()
 
@@ -87,7 +87,7 @@ class PeakMemory(threading.Thread):
 def _resident(process: psutil.Process) -> int:
     """Bytes of memory a process holds; 0 when it has just ended."""
     try:
-        return process.memory_info().rss
+        return process.memory_full_info().pss if sys.platform == "linux" else process.memory_info().rss
     except psutil.Error:
         return 0
 

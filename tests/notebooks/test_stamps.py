@@ -20,7 +20,18 @@ def test_every_badge_and_bootstrap_cell_is_the_stamped_one() -> None:
 
 def test_the_bootstrap_cell_installs_what_colab_may_lack_and_nothing_heavy() -> None:
     needed = {re.split(r"[<>=~!\[; ]", need)[0] for need in fmt.project()["dependencies"]}
-    in_colab = {"matplotlib", "numpy", "pandas", "pillow", "requests", "scikit-learn", "scipy", "seaborn", "tensorboard", "torch"}
+    in_colab = {
+        "matplotlib",
+        "numpy",
+        "pandas",
+        "pillow",
+        "requests",
+        "scikit-learn",
+        "scipy",
+        "seaborn",
+        "tensorboard",
+        "torch",
+    }
     assert needed == set(fmt.COLAB_INSTALLS) | in_colab | {"torchvision", "tqdm"}
     assert len(ast.parse(fmt.bootstrap_source()).body) == 5
     lines = fmt.bootstrap_source().splitlines()

@@ -104,3 +104,10 @@ def test_measuring_memory_leaves_the_model_as_it_was():
     assert not model.training
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert 1.8 < two / one < 2.1
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("gru", 3), ("lstm", 4)])
+def test_flops_of_a_recurrent_network_are_counted_too(kind, gates):
+    model = models.build("scan_rnn", kind=kind, hidden=8, size=16)
+    products = 16 * gates * 8 * (16 + 8) + 2 * 8 * 4  # a step a column, then the head
+    assert models.count_flops(model, torch.zeros(1, 1, 16, 16)) == 2 * products

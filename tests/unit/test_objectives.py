@@ -70,6 +70,17 @@ def test_expected_cost_wants_a_column_for_each_answer():
         obj.expected_cost_loss(*batch(), torch.ones(4, 3))
 
 
+def test_priced_cross_entropy_is_the_sum_of_both_and_does_not_let_go_of_the_surely_wrong():
+    logits, targets = batch()
+    cost = torch.rand(4, 4, dtype=torch.float64)
+    both = F.cross_entropy(logits, targets) + obj.expected_cost_loss(logits, targets, cost)
+    torch.testing.assert_close(obj.priced_cross_entropy(logits, targets, cost), both)
+    lost, price = torch.tensor([[20.0, 0.0]], requires_grad=True), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    let_go = gradient(obj.expected_cost_loss(lost, torch.tensor([1]), price), lost)
+    held = gradient(obj.priced_cross_entropy(lost, torch.tensor([1]), price), lost)
+    assert let_go.abs().max() < 1e-6 and held.abs().max() > 0.99
+
+
 # --- two targets -----------------------------------------------------------------------------------------------------
 def test_two_heads_share_features_and_keep_the_class_head():
     network = build("small_cnn", size=16).eval()

@@ -193,7 +193,9 @@ def test_claim_prints_one_stable_line(log, capsys):
     log.claim("quick", np.float32(4.5), at_most=20, unit="ms", seeds=[1])
     assert capsys.readouterr().out == "✓ quick: at most 20 ms (measured 4.5 ms, 1 seed)\n"
     log.claim("in the band", 0.5, at_least=0.4, at_most=0.6, interval=Interval(0.5, 0.45, 0.55))
-    assert capsys.readouterr().out == "✓ in the band: at least 0.4 and at most 0.6 (measured 0.5, interval 0.45 to 0.55)\n"
+    assert (
+        capsys.readouterr().out == "✓ in the band: at least 0.4 and at most 0.6 (measured 0.5, interval 0.45 to 0.55)\n"
+    )
     log.claim("same seed, same weights", np.True_)
     assert capsys.readouterr().out == "✓ same seed, same weights: true (measured true)\n"
     log.claim("small", 25_412, at_most=30_000, unit="parameters")
