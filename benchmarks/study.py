@@ -35,6 +35,12 @@ KEYS = ["setting", "seed", "config"]
 PROVENANCE = ["config", "code", "machine", "seconds"]
 
 
+def _files(module: ModuleType) -> list[Path]:
+    """The source files of a module: one, or for a package all below it, in a fixed order."""
+    path = Path(module.__file__)
+    return sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+
+
 @dataclass(frozen=True)
 class Study:
     """What a study compares: every setting under every seed, by `measure(setting, seed) -> numbers`.
@@ -61,8 +67,8 @@ class Study:
 
     @property
     def code(self) -> str:
-        """Short hash of the text of `modules`."""
-        texts = [Path(module.__file__).read_bytes() for module in self.modules]
+        """Short hash of the text of `modules`; of a package, the text of all its files."""
+        texts = [path.read_bytes() for module in self.modules for path in _files(module)]
         return hashlib.sha256(b"\n".join(texts)).hexdigest()[:10]
 
     def config(self, setting: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -53,6 +54,16 @@ def test_a_changed_setting_or_other_data_make_rows_out_of_date(toy):
     run(toy, list(toy.settings))
     assert to_do(replace(toy, settings={"a": 1, "b": 3}), ["a", "b"]) == [("b", 0), ("b", 1)]
     assert len(to_do(replace(toy, data=lambda: "others"), ["a", "b"])) == 4
+
+
+def test_the_code_version_of_a_package_covers_all_its_files(toy, tmp_path):
+    package = SimpleNamespace(__file__=str(tmp_path / "package" / "__init__.py"))
+    (tmp_path / "package" / "deep").mkdir(parents=True)
+    for name in ("__init__.py", "deep/part.py"):
+        (tmp_path / "package" / name).write_text("one = 1")
+    before = replace(toy, modules=[package]).code
+    (tmp_path / "package" / "deep" / "part.py").write_text("one = 2")
+    assert replace(toy, modules=[package]).code != before
 
 
 def test_summary_takes_differences_seed_by_seed(toy):
