@@ -65,7 +65,7 @@ refresh: $(STAMP) ## execute lessons and store their outputs in notebooks/ (LESS
 
 lock: $(STAMP) ## renew requirements.txt from pyproject.toml: every version pinned, for all systems
 	MACOSX_DEPLOYMENT_TARGET=14.0 .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-	  --extra notebooks --extra dev --no-emit-index-url --no-header pyproject.toml -o requirements.txt
+	  --extra notebooks --extra serve --extra device --extra dev --no-emit-index-url --no-header pyproject.toml -o requirements.txt
 
 bench: $(STAMP) ## measure speed and difficulty on this machine, write benchmarks/RESULTS.md (NAME=one of them)
 	$(PY) -m benchmarks $(NAME)
