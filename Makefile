@@ -4,14 +4,14 @@
 #            [LESSONS="05 12"] [JOBS=2]
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lab test test-fast lint stamp refresh lock bench study clean
+.PHONY: help setup run lab test test-fast lint stamp refresh lock bench study serve clean
 .DELETE_ON_ERROR:
 
 PY := .venv/bin/python
 STAMP := .venv/.installed
 
 # One thread a process: results repeat bit for bit, and two lessons side by side do not fight over the cores.
-run test test-fast refresh bench study: export OMP_NUM_THREADS := 1
+run test test-fast refresh bench study serve: export OMP_NUM_THREADS := 1
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -72,6 +72,11 @@ bench: $(STAMP) ## measure speed and difficulty on this machine, write benchmark
 
 study: $(STAMP) ## run a long comparison and store its table (NAME=…)
 	$(PY) -m benchmarks.study $(NAME)
+
+serve: $(STAMP) ## answer over HTTP with the newest bundle in runs/ (BUNDLE=… PORT=8000 WORKERS=1)
+	@$(PY) -m course_utils.serve assets || echo "the service starts without its page in the browser"
+	@$(PY) -m course_utils.serve run $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(PORT),--port "$(PORT)") \
+	  $(if $(WORKERS),--workers "$(WORKERS)")
 
 clean: ## remove build/ and caches; data/, runs/ and .venv stay
 	rm -rf build .pytest_cache .ruff_cache *.egg-info

@@ -104,7 +104,7 @@ def course_data(splits: Splits) -> CourseData:
     return CourseData("oct-phantom", parts, source="simulated", simulated=True)
 
 
-GEOMETRIC = replace(PLAIN, epochs=20, augment={**asdict(Augment()), **GEOMETRY})
+GEOMETRIC = replace(PLAIN, epochs=REGULARISED.epochs, augment={**asdict(Augment()), **GEOMETRY})
 GROUPS = {
     "majority": majority,
     "classic": classic,

@@ -124,8 +124,8 @@ def reinforce_loss(logits: Tensor, answers: Tensor, advantages: Tensor) -> Tenso
     if advantages.shape == answers.shape[:1]:
         return -(advantages.detach() * log_p.sum(1)).mean()  # the whole batch earned it together
     if advantages.shape != answers.shape:
-        shapes = f"{tuple(advantages.shape)}; for answers {tuple(answers.shape)}"
-        raise ValueError(f"advantages are {shapes} they must be (S,) or (S, B)")
+        wanted = f"{tuple(answers.shape[:1])} or {tuple(answers.shape)}"
+        raise ValueError(f"advantages must have shape {wanted} like the answers, but have {tuple(advantages.shape)}")
     return -(advantages.detach() * log_p).mean()
 
 

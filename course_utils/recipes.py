@@ -6,17 +6,21 @@ and exported in 13.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from course_utils.artifacts import cached_model
-from course_utils.data import Augment, Batches, CourseData
-from course_utils.env import Profile, set_seed
+from course_utils import __version__, metrics
+from course_utils.artifacts import Bundle, cached_model, find_bundle, load_bundle, save_bundle
+from course_utils.data import Augment, Batches, CourseData, ScanDataset
+from course_utils.env import Profile, runs_dir, set_seed
 from course_utils.models import build
-from course_utils.train import adamw_cosine, fit
+from course_utils.tracking import TRIAGE
+from course_utils.train import adamw_cosine, fit, predict
 
 EVAL_BATCH = 256  # no gradients are kept, so evaluation can take bigger bites
 
@@ -38,7 +42,7 @@ class Recipe:
 
 
 PLAIN = Recipe()
-REGULARISED = replace(PLAIN, epochs=20, label_smoothing=0.05, augment=asdict(Augment()), ema=0.99)
+REGULARISED = replace(PLAIN, epochs=15, label_smoothing=0.05, augment=asdict(Augment()), ema=0.99)
 
 
 def loaders(data: CourseData, recipe: Recipe, *, seed: int = 0, device="cpu") -> tuple[Batches, Batches]:
@@ -78,6 +82,11 @@ def train_recipe(
     return model, history
 
 
+def recipe_epochs(recipe: Recipe, profile: str) -> int:
+    """How long `recipe` trains in a profile."""
+    return Profile(profile).pick(smoke=1, fast=recipe.epochs, full=3 * recipe.epochs)
+
+
 def triage_model(
     data: CourseData,
     *,
@@ -91,7 +100,7 @@ def triage_model(
 
     Returns the model and `info` (loaded, seconds, history); prints which of the two it was.
     """
-    epochs = epochs or Profile(profile).pick(smoke=1, fast=recipe.epochs, full=3 * recipe.epochs)
+    epochs = epochs or recipe_epochs(recipe, profile)
     config = {
         "recipe": asdict(recipe),
         "epochs": epochs,
@@ -105,3 +114,74 @@ def triage_model(
 
     model, info = cached_model("triage", config, make)
     return model.to(device), info
+
+
+def triage_identity(data: CourseData, *, seed: int = 0, profile: str = "fast") -> dict:
+    """What tells the triage bundle of these data from any other: equal identities, equal models."""
+    recipe = asdict(REGULARISED) | {"epochs": recipe_epochs(REGULARISED, profile)}
+    made_by = {"course_utils": __version__, "torch": torch.__version__}
+    return {
+        "name": "triage",
+        "fingerprint": data.fingerprint,
+        "split_seed": seed,
+        "seed": seed,
+        "recipe": recipe,
+    } | made_by
+
+
+def triage_thresholds(model: nn.Module, data: CourseData) -> dict:
+    """How the model's logits become decisions: a temperature fitted on the validation scans, and the agreed prices."""
+    logits, targets = predict(model, Batches(data.val, EVAL_BATCH, mean=data.mean, std=data.std))
+    temperature = round(metrics.fit_temperature(logits, targets), 4)
+    if data.classes == TRIAGE.classes:  # the prices of lesson 01
+        agreed = {"decisions": TRIAGE.decisions, "cost": TRIAGE.cost, "review_cost": TRIAGE.review_cost}
+    else:  # nobody has named prices: a person looks at the tenth of the scans of which the model is least sure
+        sure = metrics.softmax(logits, temperature).max(1)
+        agreed = {"min_confidence": round(float(np.quantile(sure, 0.1)), 4)}
+    return {"temperature": temperature} | agreed
+
+
+def triage_scores(model: nn.Module, data: CourseData, test: ScanDataset, draws: int = 400) -> dict:
+    """Accuracy and macro-F1 on the opened test scans, with intervals from resampled patients."""
+    logits, targets = predict(model, Batches(test, EVAL_BATCH, mean=data.mean, std=data.std))
+    scores = {"test accuracy": metrics.accuracy, "test macro-F1": metrics.macro_f1}
+    return {
+        name: metrics.bootstrap_interval(score, targets, logits.argmax(1), groups=test.groups, n=draws)
+        for name, score in scores.items()
+    }
+
+
+def triage_contents(
+    model: nn.Module, data: CourseData, test: ScanDataset, *, seed: int = 0, profile: str = "fast"
+) -> dict:
+    """What `save_bundle` is told about the triage model (on the CPU): metadata, metrics, thresholds, example."""
+    said = {"dataset": data.name, "simulated": data.simulated, "classes": data.classes, "size": data.size}
+    scale = {"mean": data.mean, "std": data.std}
+    opened = f"Test split of {data.name}, opened to evaluate, and again to check the export."
+    identity = triage_identity(data, seed=seed, profile=profile)
+    return {
+        "metadata": identity | said | scale | {"card": {"Evaluation Data": opened}},
+        "metrics": triage_scores(model, data, test, Profile(profile).pick(smoke=50, fast=400, full=2000)),
+        "thresholds": triage_thresholds(model, data),
+        "example": next(iter(Batches(data.val, EVAL_BATCH, **scale)))[0],
+    }
+
+
+def triage_bundle(data: CourseData, *, seed: int = 0, device="cpu", profile: str = "fast") -> Bundle:
+    """The triage model as a bundle: from `runs/bundles` when it has one of the same data, recipe and seed, else made.
+
+    Prints which of the two it was. To make one, the test set is opened, the reason recorded.
+    """
+    root = runs_dir() / "bundles"
+    bundle = find_bundle(root, triage_identity(data, seed=seed, profile=profile))
+    if bundle is not None:
+        print(f"bundle loaded: {bundle.version}")
+        return bundle
+    model, _ = triage_model(data, seed=seed, device=device, profile=profile)
+    with warnings.catch_warnings():  # opened before: nothing is chosen by these scores
+        warnings.simplefilter("ignore")
+        test = data.open_test(reason="scores for the model card")
+    contents = triage_contents(model.cpu(), data, test, seed=seed, profile=profile)
+    bundle = load_bundle(save_bundle(model.cpu(), root=root, **contents))
+    print(f"bundle made: {bundle.version}")
+    return bundle

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,7 @@ class Task:
     parameters: dict[str, object] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     cwd: Path = NOTEBOOKS
+    after: str = ""  # the lesson whose model it loads: while that one runs, it could only wait
 
     @property
     def slug(self) -> str:
@@ -177,18 +178,26 @@ def outcome_of(task: Task, status: int, seconds: float) -> Outcome:
     return Outcome(task.slug, False, seconds, 0.0, "before the first cell", f"worker ended with {status}: {said[-1]}")
 
 
+def next_up(waiting: Sequence[Task], running: Container[str]) -> int:
+    """Which of the waiting tasks to start: the first that waits for no running lesson, else the first of all."""
+    return next((place for place, task in enumerate(waiting) if task.after not in running), 0)
+
+
 def execute_all(
     tasks: Iterable[Task],
     jobs: int,
     on_start: Callable[[Task], None] = lambda task: None,
     on_done: Callable[[Task, Outcome], None] = lambda task, outcome: None,
 ) -> list[Outcome]:
-    """Execute lessons in order, `jobs` at a time. On any exception, Ctrl-C included, running lessons are killed."""
+    """Execute lessons in order, `jobs` at a time. On any exception, Ctrl-C included, running lessons are killed.
+
+    A lesson that would only wait for what a running one makes lets those behind it go first.
+    """
     waiting, running, outcomes = list(tasks), {}, []
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                task = waiting.pop(0)
+                task = waiting.pop(next_up(waiting, running))
                 running[task.slug] = (task, start_worker(task), time.perf_counter())
                 on_start(task)
             for slug, (task, worker, start) in list(running.items()):

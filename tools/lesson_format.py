@@ -25,6 +25,8 @@ COURSE_FIELDS = ("part", "concepts", "minutes_teach", "minutes_practise", "minut
 
 # Of the package's dependencies, those Colab may lack: small wheels, named alike on the index and in `import`.
 COLAB_INSTALLS = ("filelock", "onnx", "onnxruntime", "onnxscript", "optuna", "safetensors", "torchinfo")
+# And what the lessons need that start a service (the extra `serve`, less npm, which Colab has).
+COLAB_SERVES = ("fastapi", "httpx", "prometheus_client", "python_multipart", "uvicorn")
 
 
 @dataclass(frozen=True)
@@ -136,15 +138,21 @@ def badge_cell_source(slug: str, minutes_cpu: float) -> str:
     return f"{badge_markdown(slug)} · runs in {minutes_in_words(minutes_cpu)} on a laptop CPU"
 
 
-def bootstrap_source() -> str:
-    """The whole text of the cell tagged `bootstrap`, the same in every lesson.
+def serves(lesson: Lesson) -> bool:
+    """Whether the lesson starts a service."""
+    return any("from course_utils.serve import" in source(cell) for cell in lesson.code)
+
+
+def bootstrap_source(serving: bool = False) -> str:
+    """The whole text of the cell tagged `bootstrap`, the same in every lesson, but for those that start a service.
 
     Where course_utils can be imported it does nothing. In Colab it clones the release and installs the small packages
     that Colab lacks, under constraints made from what is installed: torch, NumPy and pandas stay as they are.
     """
     url, tag = github_url(), release_tag()
     name = url.rsplit("/", 1)[1]
-    light = " ".join(COLAB_INSTALLS)
+    light = f'light = "{" ".join(COLAB_INSTALLS)}"'
+    light += f'\n    light += " {" ".join(COLAB_SERVES)}"' * serving
     return f"""\
 # Does nothing on your own machine. In Colab: fetches the course and the few small packages that Colab lacks.
 import subprocess
@@ -157,8 +165,8 @@ if "google.colab" in sys.modules and find_spec("course_utils") is None:
     if not folder.exists():
         url = "{url}"
         subprocess.run(["git", "clone", "-q", "--depth=1", "--branch={tag}", url, str(folder)], check=True)
-    light = "{light}".split()
-    missing = [name for name in light if find_spec(name) is None]
+    {light}
+    missing = [name for name in light.split() if find_spec(name) is None]
     pip = [sys.executable, "-m", "pip"]
     installed.write_bytes(subprocess.check_output([*pip, "list", "--format=freeze"]))
     if missing:

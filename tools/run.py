@@ -209,7 +209,13 @@ def run(settings: Settings) -> int:
     folder, progress = settings.folder, Progress(settings)
     kept = progress.resume()
     tasks = [
-        Task(lesson.path, folder / f"{lesson.slug}.ipynb", dict(settings.parameters), cwd=lesson.path.parent)
+        Task(
+            lesson.path,
+            folder / f"{lesson.slug}.ipynb",
+            dict(settings.parameters),
+            cwd=lesson.path.parent,
+            after=lesson.course.get("loads_from", ""),
+        )
         for lesson in settings.lessons
         if lesson.slug not in kept
     ]

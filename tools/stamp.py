@@ -20,7 +20,7 @@ def stamped_notebook(lesson: Lesson) -> dict:
     notebook = copy.deepcopy(lesson.notebook)
     texts = {
         "badge": fmt.badge_cell_source(lesson.slug, lesson.course.get("minutes_cpu", 1)),
-        "bootstrap": fmt.bootstrap_source(),
+        "bootstrap": fmt.bootstrap_source(fmt.serves(lesson)),
     }
     for cell in notebook["cells"]:
         for tag in texts.keys() & set(fmt.tags(cell)):

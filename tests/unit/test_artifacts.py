@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -22,14 +23,20 @@ from course_utils.artifacts import (
     BundleError,
     cached_model,
     export_onnx,
+    find_bundle,
     latency,
     load_bundle,
     onnx_session,
     parity,
+    parity_table,
+    quantize_int8,
     save_bundle,
+    sealed,
+    time_in_turns,
 )  # fmt: skip
+from course_utils.artifacts import bundle as bundles
 
-PACKAGE = Path(artifacts.__file__).parent
+PACKAGE = Path(artifacts.__file__).parents[1]
 METADATA = {
     "name": "OCT triage", "dataset": "oct-phantom", "simulated": True, "fingerprint": "abc123", "size": 32,
     "classes": ("CNV", "DME", "DRUSEN", "NORMAL"), "mean": 0.3, "std": 0.2, "split_seed": 0, "seed": 0,
@@ -66,7 +73,7 @@ def bundle(master, tmp_path):
 def rewrite_manifest(folder):
     """What a forger does: make the manifest agree with the tampered files."""
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != MANIFEST}
-    listed = {name: {"bytes": len(content), "sha256": artifacts._sha256(content)} for name, content in files.items()}
+    listed = {name: {"bytes": len(content), "sha256": sealed.sha256(content)} for name, content in files.items()}
     (folder / MANIFEST).write_text(json.dumps({"format": 1, "files": listed}))
 
 
@@ -196,7 +203,7 @@ def test_save_refuses_missing_metadata(tmp_path, name):
 
 
 def test_save_refuses_a_model_that_onnx_cannot_follow(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "parity", lambda *arguments: {"max_difference": float("nan")})
+    monkeypatch.setattr(bundles, "parity", lambda *arguments: {"max_difference": float("nan")})
     with pytest.raises(BundleError, match="differs from the model by nan"):
         save(tmp_path)
     assert not list(tmp_path.glob("*model_v*"))
@@ -213,8 +220,8 @@ def nothing_loads(monkeypatch):
     def refuse(*arguments, **keywords):
         raise AssertionError("something was loaded before the checks were over")
 
-    for name in ("_model_from", "onnx_session"):
-        monkeypatch.setattr(artifacts, name, refuse)
+    for name in ("model_from", "onnx_session"):
+        monkeypatch.setattr(bundles, name, refuse)
 
 
 def refused(bundle, message):
@@ -299,7 +306,7 @@ def test_manifest_that_is_not_text(bundle, nothing_loads):
 
 
 def test_oversize(bundle, nothing_loads, monkeypatch):
-    monkeypatch.setattr(artifacts, "MAX_BYTES", 100)
+    monkeypatch.setattr(sealed, "MAX_BYTES", 100)
     refused(bundle, "is larger than")
 
 
@@ -373,21 +380,187 @@ def test_forged_weights_that_are_no_safetensors(bundle):
     refused(bundle, "does not rebuild a model")
 
 
-def calls(tree):
-    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+def test_a_pickle_that_calls_a_function_is_never_opened(bundle, tmp_path):
+    """The hashes are right, the file is a real PyTorch file: still nothing of it is run."""
+    trap = tmp_path / "somebody-was-here"
+
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(trap),)
+
+    for name in ("weights.safetensors", "model.onnx", "metadata.json"):
+        content = (bundle / name).read_bytes()
+        torch.save({"weights": make_model().state_dict(), "notes": Trap()}, bundle / name)
+        rewrite_manifest(bundle)
+        with pytest.raises(BundleError):
+            load_bundle(bundle).session()
+        (bundle / name).write_bytes(content)
+    assert not trap.exists()
+    torch.load(_gift(tmp_path, Trap), weights_only=False)  # the trap is a real one
+    assert trap.exists()
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)
+def _gift(folder, trap):
+    torch.save(trap(), folder / "gift.pt")
+    return folder / "gift.pt"
+
+
+UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "pandas.io.pickle"}
+
+
+def unpickles(tree):
+    """What in a module could open a pickle, in words."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        else:
+            names = set()
+        yield from names & {*UNPICKLERS, "torch.load", "torch.jit.load", "pandas.read_pickle", "numpy.load"}
+        if isinstance(node, ast.Call):
+            name, said = ast.unparse(node.func), {word.arg: getattr(word.value, "value", "?") for word in node.keywords}
+            if said.get("allow_pickle", False) is not False or (name == "np.load" and None in said):
+                yield f"{name} with allow_pickle or **"
+            if name == "torch.load" and said.get("weights_only") is not True:
+                yield "torch.load without weights_only"
+            if name.endswith(("read_pickle", "jit.load", "hub.load", "load_state_dict_from_url")):
+                yield name
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_pickle_anywhere(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    imports = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imports |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert not imports & {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-    for call in calls(tree):
-        keywords = {keyword.arg: getattr(keyword.value, "value", None) for keyword in call.keywords}
-        assert keywords.get("allow_pickle", False) is False
-        if ast.unparse(call.func) == "torch.load":
-            assert keywords.get("weights_only") is True, f"line {call.lineno}"
+    assert not list(unpickles(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import pickle",
+        "from joblib import load",
+        "from torch import load",
+        "import torch\ntorch.load('x')",
+        "torch.load('x', weights_only=False)",
+        "torch.load('x', weights_only=wanted)",
+        "np.load('x', allow_pickle=True)",
+        "np.load('x', allow_pickle=wanted)",
+        "np.load('x', **options)",
+        "pd.read_pickle('x')",
+        "torch.jit.load('x')",
+    ],
+)
+def test_the_reader_of_our_code_finds_each_way_to_unpickle(code):
+    assert list(unpickles(ast.parse(code)))
+
+
+@pytest.mark.parametrize(
+    "code", ["np.load('x')", "np.load('x', allow_pickle=False)", "torch.load(f, weights_only=True)"]
+)
+def test_and_lets_the_safe_ones_pass(code):
+    assert not list(unpickles(ast.parse(code)))
+
+
+# --- one bundle among others ---
+def test_find_bundle_takes_the_newest_that_fits_and_passes_over_damage(tmp_path):
+    assert find_bundle(tmp_path / "nothing", {"seed": 0}) is None
+    old, new = (save(tmp_path, today=date(2026, 3, day)) for day in (1, 9))
+    other = save(tmp_path, metadata=METADATA | {"seed": 1, "recipe": {"epochs": 3, "widths": (1, 2)}})
+    assert find_bundle(tmp_path, {"seed": 0}).path == new
+    assert find_bundle(tmp_path, {"recipe": {"epochs": 3, "widths": (1, 2)}}).path == other  # tuples are JSON's lists
+    assert find_bundle(tmp_path, {"recipe": {"epochs": 4, "widths": (1, 2)}}) is None
+    assert find_bundle(tmp_path, {"no_such": None, "seed": 0}) is None
+    (new / "model.onnx").write_bytes(b"damaged")
+    assert find_bundle(tmp_path, {"seed": 0}).path == old
+
+
+# --- parity, turns, int8 ---
+def test_parity_table():
+    reference = np.array([[2.0, 1.0], [0.0, 1.0], [0.3, 0.2], [5.0, 0.0]], np.float32)
+    moved = reference + np.array([[0, 0], [0, 0], [0, 0.25], [0, 0]], np.float32)
+    table = parity_table({"same": reference, "moved": moved}, reference)
+    assert table.loc["same"].tolist() == [0, 0, 1]
+    assert table.loc["moved"].tolist() == pytest.approx([0.25, 1, 0.75])
+    by_first = parity_table({"moved": moved}, reference, decide=lambda scores: scores[:, 0] > 1)
+    assert by_first.different.tolist() == [0]
+    assert np.isnan(parity_table({"broken": reference * np.nan}, reference).max_difference.item())
+    with pytest.raises(ValueError, match=r"short gave \(3, 2\) numbers, the reference \(4, 2\)"):
+        parity_table({"short": reference[:3]}, reference)
+
+
+def test_time_in_turns():
+    order = []
+    runners = {"slow": lambda x: (order.append("slow"), time.sleep(0.004)), "quick": lambda x: order.append("quick")}
+    table = time_in_turns(runners, None, rounds=3, calls=4)
+    assert order == (["slow"] * 5 + ["quick"] * 5) * 3  # in turns, the first call of a turn not counted
+    assert table.groupby(["runner", "round"]).size().tolist() == [4] * 6
+    assert 4 <= table[table.runner == "slow"].ms.median() < 100 > table[table.runner == "quick"].ms.median()
+
+
+@pytest.fixture(scope="module")
+def quantized(master):
+    """The ONNX bytes of a bundle, images to calibrate on, and the int8 bytes."""
+    images = torch.rand(100, 1, 32, 32)
+    content = (master / "model.onnx").read_bytes()
+    return content, images, quantize_int8(content, images)
+
+
+def test_int8_is_small_and_close(quantized, capfd):
+    content, images, small = quantized
+    assert len(content) > 2.9 * len(small)
+    wide, narrow = (onnx_session(file).run(None, {"x": images.numpy()})[0] for file in (content, small))
+    assert 0 < np.abs(wide - narrow).max() < 0.1 * np.ptp(wide)
+    assert {"QLinearConv", "QGemm"} <= {node.op_type for node in onnx.load_model_from_string(small).graph.node}
+
+
+def test_int8_weights_are_the_rounded_ones(quantized):
+    """Each stored integer is the weight over its channel's scale, rounded: the formula of the lesson."""
+    content, _, small = quantized
+    proto = onnx.load_model_from_string(small)
+    stored = {item.name: onnx.numpy_helper.to_array(item) for item in proto.graph.initializer}
+    given = {item.name: item for item in onnx.load_model_from_string(content).graph.initializer}
+    checked = 0
+    for name, integers in stored.items():
+        if name.endswith("_quantized") and integers.dtype == np.int8 and integers.ndim == 4:
+            weight = onnx.numpy_helper.to_array(given[name.removesuffix("_quantized")])
+            scale = np.abs(weight).max((1, 2, 3), keepdims=True) / 127
+            assert np.abs(integers - weight / scale).max() <= 0.51
+            checked += 1
+    assert checked == 3
+
+
+def test_int8_says_what_does_not_fit(quantized):
+    content, images, _ = quantized
+    for wrong in (images[:0], images.repeat(1, 3, 1, 1), images[..., :16]):
+        with pytest.raises(ValueError, match="cannot calibrate a model that needs"):
+            quantize_int8(content, wrong)
+    with pytest.raises(BundleError, match="cannot be read as an ONNX model"):
+        quantize_int8(b"no model", images)
+
+
+# --- devices ---
+def test_device_says_which_extra_is_missing(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("executorch")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "executorch", None)
+    images = torch.rand(2, 1, 32, 32)
+    for call in (lambda: artifacts.export_executorch(make_model(), images), lambda: artifacts.executorch_runner(b"")):
+        with pytest.raises(
+            ImportError, match=r'executorch.* is not installed; get it with: pip install "course-utils\[device'
+        ):
+            call()
+
+
+def test_executorch_agrees_with_the_model(capfd):
+    pytest.importorskip("executorch", reason="the optional extra `device` is not installed")
+    model, images = make_model().train(), torch.rand(20, 1, 32, 32)
+    wide, small = (artifacts.export_executorch(model, images, scans) for scans in (None, images))
+    assert model.training and len(wide) > 2 * len(small)
+    with torch.inference_mode():
+        logits = model.eval()(images).numpy()
+    table = parity_table({"wide": artifacts.executorch_runner(wide)(images)}, logits)
+    assert table.max_difference.item() < 1e-4 and table.different.item() == 0
+    assert np.abs(artifacts.executorch_runner(small)(images.numpy()) - logits).max() < 0.1 * np.ptp(logits)
+    assert capfd.readouterr() == ("", "")
 
 
 # --- cached models ---
