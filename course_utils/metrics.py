@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
-from sklearn import metrics as sk
+import scipy
+
+# The parts of SciPy, and scikit-learn inside the functions, load when they are first used: that takes seconds, which a
+# service that only needs `softmax` and `cheapest_decisions` should not wait for.
 
 MOST_LEVELS = 30  # a slice column with more distinct values than this is a measurement, not a category
 
@@ -91,7 +93,7 @@ def _fits(targets: np.ndarray, scores: np.ndarray, name: str) -> None:
 # ── Classification ───────────────────────────────────────────────────────────────────────────────────────────────────
 def softmax(logits, temperature: float = 1.0) -> np.ndarray:
     """Probabilities float64 (N, K) of logits (N, K), divided by `temperature` first (above 1: less sure)."""
-    return special.softmax(_numbers(logits, "logits", 2) / temperature, axis=1)
+    return scipy.special.softmax(_numbers(logits, "logits", 2) / temperature, axis=1)
 
 
 def accuracy(targets, preds) -> float:
@@ -135,7 +137,7 @@ def roc_auc_per_class(targets, probs) -> np.ndarray:
     targets, probs = _scored(targets, probs)
     own = targets[:, None] == np.arange(probs.shape[1])  # (N, K)
     n_own, n_rest = own.sum(axis=0), (~own).sum(axis=0)
-    rank_sum = (stats.rankdata(probs, axis=0) * own).sum(axis=0)
+    rank_sum = (scipy.stats.rankdata(probs, axis=0) * own).sum(axis=0)
     with np.errstate(invalid="ignore"):
         return (rank_sum - n_own * (n_own + 1) / 2) / (n_own * n_rest)
 
@@ -147,6 +149,8 @@ def roc_auc(targets, probs) -> float:
 
 def average_precision_per_class(targets, probs) -> np.ndarray:
     """Average precision (area under precision–recall) of each class against the rest, (K,); NaN for an absent class."""
+    from sklearn import metrics as sk
+
     targets, probs = _scored(targets, probs)
     own = targets[:, None] == np.arange(probs.shape[1])
     return np.array(
@@ -168,6 +172,8 @@ def classification_metrics(targets, probs) -> dict[str, float]:
     A class absent from `targets` is left out of recall, ROC AUC and average precision (there is nothing to rank); it
     counts 0 in macro F1 once it is predicted. With K = 2 both classes count, as with any K. Log loss is in nats.
     """
+    from sklearn import metrics as sk
+
     targets, probs = _scored(targets, probs)
     preds = probs.argmax(axis=1)
     exact = probs / probs.sum(axis=1, keepdims=True)  # scikit-learn warns of float32 rounding
@@ -186,6 +192,8 @@ def per_class_table(targets, probs, classes) -> pd.DataFrame:
 
     NaN where a figure has no meaning: the precision of a class never predicted, the recall of a class that is absent.
     """
+    from sklearn import metrics as sk
+
     targets, probs = _scored(targets, probs)
     if len(classes) != probs.shape[1]:
         raise ValueError(f"classes must name the {probs.shape[1]} columns of probs, but holds {len(classes)} names.")
@@ -272,7 +280,7 @@ def mcnemar(targets, preds_a, preds_b) -> dict[str, float]:
     right_a, right_b = preds_a == targets, preds_b == targets
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     differ = only_a + only_b
-    p_value = stats.binomtest(only_a, differ).pvalue if differ else 1.0
+    p_value = scipy.stats.binomtest(only_a, differ).pvalue if differ else 1.0
     return {"only_a": only_a, "only_b": only_b, "p_value": float(p_value)}
 
 
@@ -282,13 +290,13 @@ def seed_interval(values, level: float = 0.95) -> Interval:
     mean = float(values.mean())
     if len(values) < 2:
         return Interval(mean, float("nan"), float("nan"))
-    half = stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
+    half = scipy.stats.t.ppf((1 + level) / 2, len(values) - 1) * scipy.stats.sem(values)
     return Interval(mean, float(mean - half), float(mean + half))
 
 
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     """A share `successes / n` with Wilson's score interval, sound for small n and shares near 0 or 1."""
-    bounds = stats.binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
+    bounds = scipy.stats.binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
     return Interval(successes / n, float(bounds.low), float(bounds.high))
 
 
@@ -368,9 +376,9 @@ def fit_temperature(logits, targets) -> float:
     rows = np.arange(len(targets))
 
     def log_loss(log_t: float) -> float:
-        return -special.log_softmax(logits / np.exp(log_t), axis=1)[rows, targets].mean()
+        return -scipy.special.log_softmax(logits / np.exp(log_t), axis=1)[rows, targets].mean()
 
-    found = optimize.minimize_scalar(log_loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
+    found = scipy.optimize.minimize_scalar(log_loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
     return float(np.exp(found.x))
 
 
@@ -450,6 +458,8 @@ def abstention_curve(targets, probs, points: int = 50) -> pd.DataFrame:
 # ── Numbers, rankings, annotators ────────────────────────────────────────────────────────────────────────────────────
 def regression_metrics(y, y_hat) -> dict[str, float]:
     """mse (unit²), mae and rmse (the unit of y), r2 (share of variance explained; 0: no better than the mean)."""
+    from sklearn import metrics as sk
+
     y, y_hat = _numbers(y, "y", 1), _numbers(y_hat, "y_hat", 1)
     if len(y) != len(y_hat) or len(y) < 2:
         raise ValueError(f"y and y_hat must be equally long, two values at least, not {len(y)} and {len(y_hat)}.")
@@ -460,6 +470,8 @@ def regression_metrics(y, y_hat) -> dict[str, float]:
 
 def ranking_metrics(relevance, scores, k: int = 10) -> dict[str, float]:
     """average_precision, ndcg and precision_at_{k} of one ranked list; relevance (N,) >= 0, above 0 is relevant."""
+    from sklearn import metrics as sk
+
     relevance, scores = _numbers(relevance, "relevance", 1), _numbers(scores, "scores", 1)
     if len(relevance) != len(scores) or not 1 <= k <= len(scores):
         raise ValueError(
@@ -477,6 +489,8 @@ def ranking_metrics(relevance, scores, k: int = 10) -> dict[str, float]:
 
 def cohens_kappa(a, b) -> float:
     """Agreement of two annotators beyond chance, 1 full, 0 chance (Cohen, 1960); NaN when both know one label only."""
+    from sklearn import metrics as sk
+
     a, b = _pair(a, b, "a", "b")
     if len(np.union1d(a, b)) < 2:
         return float("nan")

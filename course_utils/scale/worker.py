@@ -48,6 +48,8 @@ def train_task(worker: Worker, name: str, how: str = "ddp", dies: int | None = N
     kills itself, the first time round.
     """
     plan = Plan(**plan)
+    if plan.batch % worker.world:
+        raise ValueError(f"the joined batch of {plan.batch} is to be a multiple of the {worker.world} processes")
     model = small_net(plan, worker.images.shape[1], worker.classes).to(worker.device)
     model = shard_weights(model) if how == "fsdp" else DistributedDataParallel(model)
     optimizer, checkpoint, first = sgd(model, plan), worker.folder / f"{name}.checkpoint", 0
