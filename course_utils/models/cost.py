@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def conv_output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:
@@ -62,6 +65,8 @@ def training_memory(model: nn.Module, example: Tensor) -> int:
 
 def cost_table(models: dict[str, nn.Module], *, in_channels: int = 1, size: int = 64) -> pd.DataFrame:
     """What each network costs for one picture: weights, megaflops and the megabytes its weights take."""
+    import pandas as pd  # here, so that processes which only answer or train stay small
+
     example = torch.zeros(1, in_channels, size, size)
     rows = {
         label: {
