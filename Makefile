@@ -43,7 +43,7 @@ run: $(STAMP) ## execute the lessons in order; leaves executed notebooks and sum
 lab: $(STAMP) ## open JupyterLab at the first lesson
 	$(PY) -m jupyter lab --ServerApp.root_dir=. notebooks/00_start_here.ipynb
 
-test: $(STAMP) ## everything: unit, data and model tests, and every lesson executed (about 20 minutes)
+test: $(STAMP) ## everything: unit, data and model tests, and every lesson executed (about 25 minutes)
 	$(PY) -m tools.prepare
 	COURSE_RUNS="$(CURDIR)/build/test/runs" $(PY) -m pytest tests build/test --nbval-lax --nbval-current-env \
 	  --nbval-sanitize-with tests/notebooks/sanitize.cfg -n 2 --dist loadfile --no-loadscope-reorder --durations=20

@@ -219,7 +219,7 @@ def test_leave_one_out_is_the_plain_loop():
 
 def test_reinforce_refuses_advantages_of_another_shape():
     logits, _ = batch(4, 3)
-    with pytest.raises(ValueError, match=r"must be \(S,\) or \(S, B\)"):
+    with pytest.raises(ValueError, match=r"must have shape \(5,\) or \(5, 4\)"):
         obj.reinforce_loss(logits, obj.sample_answers(logits, 5), torch.ones(4))
 
 
