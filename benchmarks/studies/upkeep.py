@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import copy
 import sys
-from functools import cache
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
+from benchmarks.studies import drift
+from benchmarks.studies.drift import simulated, triage
 from benchmarks.study import Study
 from course_utils import phantom, recipes, train
-from course_utils.data import Augment, Batches, CourseData, ScanDataset, load_dataset
+from course_utils.data import Augment, Batches, CourseData, ScanDataset
 from course_utils.env import set_seed
 from course_utils.metrics import macro_f1, softmax
 from course_utils.phantom.stream import production_stream
@@ -50,18 +51,6 @@ def retrain(
     steps = {"optimizer": optimizer, "lr_scheduler": lr_scheduler, "epochs": epochs, "device": device}
     fit(challenger, loader, Batches(data.val, 256, **scale), loss_fn=loss_fn, ema=0.98, progress=False, **steps)
     return challenger.cpu().eval()
-
-
-@cache
-def simulated() -> CourseData:
-    return load_dataset("oct-phantom")
-
-
-@cache
-def triage() -> tuple[CourseData, nn.Module]:
-    """The phantom and the course's triage model."""
-    data = simulated()
-    return data, recipes.triage_model(data)[0].eval()
 
 
 def whole(seed: int, drift: bool) -> ScanDataset:
@@ -107,7 +96,7 @@ STUDY = Study(
     seeds=range(5),
     measure=measure,
     data=lambda: simulated().fingerprint,
-    modules=[sys.modules[__name__], phantom, recipes, train],
+    modules=[sys.modules[__name__], drift, phantom, recipes, train],
     small=("champion", 0),
     columns={
         "macro_f1": "macro-F1 in weeks 19 to 24",
