@@ -4,7 +4,7 @@
 #            [LESSONS="05 12"] [JOBS=2]
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lab test test-fast lint stamp refresh lock bench study serve clean
+.PHONY: help setup run lab progress test test-fast lint stamp refresh lock bench study serve site student classroom clean
 .DELETE_ON_ERROR:
 
 PY := .venv/bin/python
@@ -40,8 +40,11 @@ run: $(STAMP) ## execute the lessons in order; leaves executed notebooks and sum
 	@$(PY) -m tools.run $(if $(PROFILE),--profile "$(PROFILE)") $(if $(DATASET),--dataset "$(DATASET)") \
 	  $(if $(DEVICE),--device "$(DEVICE)") $(if $(LESSONS),--lessons "$(LESSONS)") $(if $(JOBS),--jobs "$(JOBS)")
 
-lab: $(STAMP) ## open JupyterLab at the first lesson
-	$(PY) -m jupyter lab --ServerApp.root_dir=. notebooks/00_start_here.ipynb
+lab: $(STAMP) ## open JupyterLab at the list of lessons and the first of them
+	@$(PY) -m tools.launcher
+
+progress: $(STAMP) ## which lessons and exercises are done on this machine
+	@$(PY) -m course_utils.progress
 
 test: $(STAMP) ## everything: unit, data and model tests, and every lesson executed (about 25 minutes)
 	$(PY) -m tools.prepare
@@ -57,7 +60,7 @@ lint: $(STAMP) ## ruff on code and notebooks, spelling, stamped cells
 	$(PY) -m codespell_lib *.md docs course_utils tools tests benchmarks
 	$(PY) -m tools.stamp --check
 
-stamp: $(STAMP) ## write badges, Colab cells and the README's map from pyproject.toml and the lessons
+stamp: $(STAMP) ## write badges, Colab cells, the README's map and docs/CONCEPTS.md from pyproject.toml and the lessons
 	$(PY) -m tools.stamp
 
 refresh: $(STAMP) ## execute lessons and store their outputs in notebooks/ (LESSONS="05 12")
@@ -65,7 +68,7 @@ refresh: $(STAMP) ## execute lessons and store their outputs in notebooks/ (LESS
 
 lock: $(STAMP) ## renew requirements.txt from pyproject.toml: every version pinned, for all systems
 	MACOSX_DEPLOYMENT_TARGET=14.0 .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-	  --extra notebooks --extra serve --extra device --extra dev --no-emit-index-url --no-header pyproject.toml -o requirements.txt
+	  --extra notebooks --extra serve --extra device --extra site --extra classroom --extra dev --no-emit-index-url --no-header pyproject.toml -o requirements.txt
 
 bench: $(STAMP) ## measure speed and difficulty on this machine, write benchmarks/RESULTS.md (NAME=one of them)
 	$(PY) -m benchmarks $(NAME)
@@ -77,6 +80,15 @@ serve: $(STAMP) ## answer over HTTP with the newest bundle in runs/ (BUNDLE=… 
 	@$(PY) -m course_utils.serve assets || echo "the service starts without its page in the browser"
 	@$(PY) -m course_utils.serve run $(if $(BUNDLE),--bundle "$(BUNDLE)") $(if $(PORT),--port "$(PORT)") \
 	  $(if $(WORKERS),--workers "$(WORKERS)")
+
+site: $(STAMP) ## the lessons with their outputs as pages in build/site/ that need no network
+	@$(PY) -m tools.site
+
+student: $(STAMP) ## write notebooks/exercises from notebooks/solutions
+	@$(PY) -m tools.student
+
+classroom: $(STAMP) ## a ready nbgrader course from the same exercises, in a new folder (DIR=…)
+	@$(PY) -m tools.classroom $(if $(DIR),"$(DIR)")
 
 clean: ## remove build/ and caches; data/, runs/ and .venv stay
 	rm -rf build .pytest_cache .ruff_cache *.egg-info

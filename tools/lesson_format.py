@@ -122,7 +122,7 @@ def release_tag() -> str:
 
 
 def badge_markdown(slug: str) -> str:
-    """The "Open in Colab" badge of a lesson, as markdown."""
+    """The "Open in Colab" badge of a lesson, or of `exercises/` and a lesson, as markdown."""
     repository = github_url().removeprefix("https://github.com/")
     address = f"https://colab.research.google.com/github/{repository}/blob/{release_tag()}/notebooks/{slug}.ipynb"
     return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
@@ -136,6 +136,20 @@ def minutes_in_words(minutes: float) -> str:
 def badge_cell_source(slug: str, minutes_cpu: float) -> str:
     """The whole text of the cell tagged `badge`: the badge and the measured time."""
     return f"{badge_markdown(slug)} · runs in {minutes_in_words(minutes_cpu)} on a laptop CPU"
+
+
+def exercise_badge(slug: str) -> str:
+    """The whole text of the cell tagged `badge` in a lesson's exercises."""
+    return f"{badge_markdown(f'exercises/{slug}')} · exercises of the lesson [{slug}](../{slug}.ipynb)"
+
+
+def exercise_intro(slug: str) -> str:
+    """What every notebook of exercises says first."""
+    return f"""\
+Replace the dots in each exercise, run its cell, then the check below it. A check knows three answers: *not tried*;
+*not yet*, with a sentence that helps; and *right*. Nothing here needs the lesson to have been run.
+
+`hint("{slug[:2]}.1", 1)` gives a nudge, `hint("{slug[:2]}.1", 2)` a push, `solution("{slug[:2]}.1")` the answer."""
 
 
 def serves(lesson: Lesson) -> bool:
@@ -195,6 +209,11 @@ def save_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def notebook_text(notebook: dict) -> str:
+    """A notebook as text, in the one canonical layout: sorted keys, one space."""
+    return nbformat.writes(nbformat.from_dict(notebook)).rstrip("\n") + "\n"
+
+
 def save_notebook(path: Path, notebook: dict) -> None:
-    """Write a notebook in the one canonical layout (sorted keys, one space), whole or not at all."""
-    save_text(path, nbformat.writes(nbformat.from_dict(notebook)).rstrip("\n") + "\n")
+    """Write a notebook in the canonical layout, whole or not at all."""
+    save_text(path, notebook_text(notebook))

@@ -1,8 +1,9 @@
 """`make stamp`: write what follows from pyproject.toml and the lessons' metadata into the files that repeat it.
 
 The repository's address and the version are set once, in pyproject.toml. From them come the Colab badges and bootstrap
-cells of the lessons, the course map and clone command of the README, and two lines of CITATION.cff. With `--check`
-nothing is written, and the exit status is 1 when a file is out of date.
+cells of lessons and solutions, the course map and clone command of the README, the index of ideas docs/CONCEPTS.md, the
+launcher page notebooks/README.md, and two lines of CITATION.cff. With `--check` nothing is written, and the exit status
+is 1 when a file is out of date.
 """
 
 import argparse
@@ -11,17 +12,19 @@ import re
 import sys
 from pathlib import Path
 
+from tools import concepts, launcher
 from tools import lesson_format as fmt
 from tools.lesson_format import Lesson
 
 
 def stamped_notebook(lesson: Lesson) -> dict:
-    """The lesson's notebook with its badge and bootstrap cells as they should be."""
+    """The notebook of a lesson, or of its solutions, with its badge and bootstrap cells as they should be."""
     notebook = copy.deepcopy(lesson.notebook)
-    texts = {
-        "badge": fmt.badge_cell_source(lesson.slug, lesson.course.get("minutes_cpu", 1)),
-        "bootstrap": fmt.bootstrap_source(fmt.serves(lesson)),
-    }
+    if lesson.path.parent.name == "solutions":
+        badge = fmt.exercise_badge(lesson.slug)
+    else:
+        badge = fmt.badge_cell_source(lesson.slug, lesson.course.get("minutes_cpu", 1))
+    texts = {"badge": badge, "bootstrap": fmt.bootstrap_source(fmt.serves(lesson))}
     for cell in notebook["cells"]:
         for tag in texts.keys() & set(fmt.tags(cell)):
             cell["source"] = texts[tag].splitlines(keepends=True)
@@ -63,27 +66,28 @@ def between(text: str, name: str, content: str) -> str:
 
 
 def stamped_texts(root: Path, lessons: list[Lesson]) -> dict[Path, str]:
-    """README.md and CITATION.cff as they should be."""
+    """README.md, CITATION.cff, the index of ideas and the launcher page as they should be."""
     readme = between((root / "README.md").read_text(encoding="utf-8"), "course-map", course_map(lessons))
     readme = between(readme, "clone", clone_command())
     citation = (root / "CITATION.cff").read_text(encoding="utf-8")
     citation = re.sub(r"(?m)^repository-code:.*$", f'repository-code: "{fmt.github_url()}"', citation)
     citation = re.sub(r"(?m)^version:.*$", f"version: {fmt.project()['version']}", citation)
-    return {root / "README.md": readme, root / "CITATION.cff": citation}
+    pages = {root / "docs" / "CONCEPTS.md": concepts.page(lessons), root / launcher.PAGE: launcher.page(lessons)}
+    return {root / "README.md": readme, root / "CITATION.cff": citation} | pages
 
 
 def stamp(root: Path = fmt.ROOT, check: bool = False) -> list[Path]:
     """Bring every stamped file up to date (or only look, with `check`). Returns the files that were out of date."""
     lessons = fmt.lessons(root / "notebooks")
     stale = []
-    for lesson in lessons:
+    for lesson in [*lessons, *fmt.lessons(root / "notebooks" / "solutions")]:
         notebook = stamped_notebook(lesson)
         if [fmt.source(cell) for cell in notebook["cells"]] != [fmt.source(cell) for cell in lesson.cells]:
             stale.append(lesson.path)
             if not check:
                 fmt.save_notebook(lesson.path, notebook)
     for path, text in stamped_texts(root, lessons).items():
-        if text != path.read_text(encoding="utf-8"):
+        if not path.exists() or text != path.read_text(encoding="utf-8"):
             stale.append(path)
             if not check:
                 fmt.save_text(path, text)

@@ -19,13 +19,16 @@ ARROWS = {
     "notes": set(),
     "plots": set(),
     "phantom": set(),
+    "radar": set(),
     "tracking": set(),
     "regularize": set(),
     "objectives": set(),
     "ensembles": {"metrics"},
+    "explain": set(),
     "scratch": set(),
-    "data": {"phantom"},
+    "data": {"phantom", "radar"},
     "train": {"metrics"},
+    "regress": {"metrics", "train"},
     "pretrain": {"data", "metrics", "phantom", "train"},
     "artifacts": {"models"},
     "recipes": {"data", "models", "train", "metrics", "artifacts", "tracking"},
@@ -33,6 +36,9 @@ ARROWS = {
     "scale": {"models"},
     "tune": {"data", "models", "train", "metrics"},
     "monitor": {"metrics"},
+    "project": {"artifacts", "data", "metrics", "models", "recipes", "regress", "train"},
+    "exercises": {"metrics", "phantom", "tracking"},
+    "progress": {"exercises"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,0 +1,45 @@
+"""Plausible mistakes in the exercises of lesson 12."""
+
+EFFECTS = (
+    'guesses = {{"the most probable class of a scan": "{}", "the accuracy": "stays", '
+    '"the largest probability of a scan": "{}", "the log loss": "{}", "the cheapest decision for a scan": "{}"}}'
+)
+BINS = (
+    "def calibration_error(confidence, right, bins):\n"
+    "    where = np.ceil(confidence * bins).astype(int) - 1\n"
+    "    rows = [where == b for b in range(bins){filled}]\n"
+    "    gaps = np.array([right[r].mean() - confidence[r].mean() for r in rows])\n"
+    "    sizes = np.array([r.mean() for r in rows])\n"
+    "    return {result}"
+)
+FILLED = " if (where == b).any()"
+
+WRONG = {
+    "12.1": [
+        EFFECTS.format("either way", "falls", "either way", "either way"),
+        EFFECTS.format("stays", "rises", "either way", "either way"),
+        EFFECTS.format("stays", "falls", "falls", "either way"),
+        EFFECTS.format("stays", "falls", "either way", "stays"),
+    ],
+    "12.2": [
+        "def calibration_error(confidence, right, bins):\n    return float('nan')  # as the mean of an empty bin is",
+        BINS.format(filled=FILLED, result="np.abs(gaps).mean()"),
+        BINS.format(filled=FILLED, result="(sizes * gaps).sum()"),
+        BINS.format(filled=FILLED, result="abs((sizes * gaps).sum())"),
+    ],
+    "12.3": [
+        "def resample(patients, rng):\n    return rng.integers(0, len(patients), len(patients))",
+        "def resample(patients, rng):\n"
+        "    names = np.unique(patients)\n"
+        "    return np.flatnonzero(np.isin(patients, rng.choice(names, len(names))))",
+        "def resample(patients, rng):\n"
+        "    drawn = rng.permutation(np.unique(patients))\n"
+        "    return np.concatenate([np.flatnonzero(patients == name) for name in drawn])",
+        "def resample(patients, rng):\n    return rng.choice(patients, len(patients))",
+    ],
+    "12.4": [
+        'pick, asked, bill = "cheapest or a person", 6, 35.0',
+        'pick, asked, bill = "most probable", 2, 275.0',
+        'pick, asked, bill = "cheapest or a person", 2, 0.3167',
+    ],
+}
