@@ -19,7 +19,17 @@ import pandas as pd
 from course_utils.env import atomic_path, git_state
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-BENCHMARKS = ("pipeline", "throughput", "frameworks", "fit_profile", "phantom_bands", "serving", "lessons")
+BENCHMARKS = (
+    "pipeline",
+    "throughput",
+    "frameworks",
+    "fit_profile",
+    "phantom_bands",
+    "radar_bands",
+    "serving",
+    "capstone",
+    "lessons",
+)
 PACKAGES = ("torch", "torchvision", "numpy", "pandas")
 HEAD = "# Results\n\nWritten by `make bench`: do not edit. Every section says where and how it was measured.\n"
 

@@ -47,7 +47,7 @@ class Study:
 
     `data` gives the fingerprint of the data set: rows made on other data are out of date. `modules` are those whose
     text decides the numbers: their hash is the code version of a row. `small` is the (setting, seed) that the tests run
-    again, `columns` what each number means.
+    again, comparing the column `judged`; `columns`: what each number means.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Study:
     modules: Sequence[ModuleType]
     small: tuple[str, int]
     columns: dict[str, str] = field(default_factory=dict)
+    judged: str = "macro_f1"
 
     @property
     def path(self) -> Path:

@@ -4,7 +4,7 @@ Only formats that hold numbers, not code, are written or read: safetensors, ONNX
 
 `export` writes and opens ONNX files; `measure` compares and times; `sealed` keeps folders of files under a manifest;
 `weights` turns a model into bytes and back; `bundle` is what is handed to a clinic; `cache` what one lesson leaves
-for the next; `compress` makes int8 of an ONNX file; `device` writes programs for phones.
+for the next; `compress` makes int8 of an ONNX file; `device` writes programs for phones; `report` a page of results.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from course_utils.artifacts.cache import CACHE_FILES, cached_model
 from course_utils.artifacts.device import executorch_runner, export_executorch
 from course_utils.artifacts.export import export_onnx, onnx_session
 from course_utils.artifacts.measure import latency, parity, parity_table, time_in_turns
+from course_utils.artifacts.report import Picture, Warn, write_report
 from course_utils.artifacts.sealed import MANIFEST, BundleError
 from course_utils.artifacts.weights import random_states_kept
 
@@ -35,6 +36,8 @@ __all__ = [
     "REQUIRED",
     "Bundle",
     "BundleError",
+    "Picture",
+    "Warn",
     "cached_model",
     "executorch_runner",
     "export_executorch",
@@ -49,6 +52,7 @@ __all__ = [
     "random_states_kept",
     "save_bundle",
     "time_in_turns",
+    "write_report",
 ]
 LAZY = ("ScanFeed", "quantize_int8")  # their library is slow to import, and most lessons quantise nothing
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from course_utils.artifacts.weights import model_from, weights_bytes
 from course_utils.env import atomic_path, file_lock, git_state, to_json, versions
 
 BUNDLE_FILES = ("MODEL_CARD.md", "metadata.json", "model.onnx", "weights.safetensors")
+TARGET = ("name", "unit", "mean", "std")  # of the number that a model answers with, in the place of `classes`
 REQUIRED = ("name", "dataset", "simulated", "fingerprint", "classes", "mean", "std", "split_seed", "seed")
 
 
@@ -56,13 +58,16 @@ def save_bundle(
 ) -> Path:
     """Write `root`/model_vYYYYMMDD-<hash>/ in one step and return it; the same content on the same day is one bundle.
 
-    `metadata` must hold what REQUIRED names, and may hold more (`card`: texts for the model card, by heading).
+    `metadata` must hold what REQUIRED names, and may hold more (`card`: texts for the model card, by heading). A model
+    that answers with a number has `target` instead of `classes`: its name and unit, and the mean and std that turn the
+    answer z back into the unit, z · std + mean.
     `metrics`: numbers, or (value, low, high) intervals. `example`: normalised inputs (N, C, H, W), on which the ONNX
     file must agree with the model. BundleError when metadata is missing or they do not agree.
     """
-    missing = [name for name in REQUIRED if name not in metadata]
+    missing = _lacking(metadata)
     if missing:
         raise BundleError(f"the metadata lacks {', '.join(missing)}; a model whose origin is unknown is not bundled")
+    _check_target(metadata)
     weights = weights_bytes(model)
     said = {**metadata, "metrics": dict(metrics), "thresholds": dict(thresholds), "model": model.config}
     stamp = sha256(weights + to_json(said).encode())[:8]
@@ -80,6 +85,28 @@ def save_bundle(
             files["MODEL_CARD.md"] = model_card(complete).encode()
             write_sealed(temporary, files)
     return target
+
+
+def _lacking(metadata: Mapping[str, Any]) -> list[str]:
+    """What REQUIRED names and `metadata` lack; a `target` stands in for the classes."""
+    instead = {"classes"} if "target" in metadata else set()
+    return [name for name in REQUIRED if name not in metadata and name not in instead]
+
+
+def _check_target(metadata: Mapping[str, Any]) -> None:
+    """BundleError unless `target`, when there is one, turns answers into numbers with a name and a unit."""
+    target = metadata.get("target")
+    if target is None and "target" not in metadata:
+        return
+    try:
+        fits = set(TARGET) <= set(target) and math.isfinite(target["mean"]) and 0 < target["std"] < math.inf
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits or "classes" in metadata:
+        raise BundleError(
+            f"the metadata's target is {target!r}; it must hold {', '.join(TARGET)}, numbers and std above 0, "
+            "and stand in the place of classes"
+        )
 
 
 def _provenance(model: nn.Module, version: str) -> dict[str, Any]:
@@ -114,11 +141,12 @@ def load_bundle(path: str | Path) -> Bundle:
     files = read_sealed(path, BUNDLE_FILES)
     try:
         metadata = json.loads(files["metadata.json"])
-        missing = {*REQUIRED, "version", "model", "metrics", "thresholds"} - metadata.keys()
+        missing = {*_lacking(metadata), *({"version", "model", "metrics", "thresholds"} - metadata.keys())}
     except (ValueError, AttributeError, RecursionError) as error:
         raise BundleError(f"metadata.json in {path.name} is not a JSON object; write the bundle again") from error
     if missing:
         raise BundleError(f"metadata.json in {path.name} lacks {', '.join(sorted(missing))}; write the bundle again")
+    _check_target(metadata)
     model = model_from(files["weights.safetensors"], f"weights.safetensors in {path.name}")
     if json.loads(to_json(model.config)) != metadata["model"]:
         raise BundleError(f"metadata.json and weights.safetensors in {path.name} describe different models")
@@ -145,8 +173,10 @@ def model_card(metadata: Mapping[str, Any]) -> str:
     """A model card as Markdown, with the headings of Mitchell et al., "Model Cards for Model Reporting", FAT* 2019."""
     data = f"{metadata['dataset']} (fingerprint {metadata['fingerprint']})"
     simulated = "The scans are simulated: no patient is behind them." if metadata["simulated"] else ""
+    answers = "classes" if "target" in metadata else "target"  # the one that the model does not have
+    details = {name: metadata.get(name, "not stated") for name in CARD_DETAILS if name != answers}
     texts = {
-        "Model Details": _bullets({name: metadata.get(name, "not stated") for name in CARD_DETAILS}),
+        "Model Details": _bullets(details),
         "Intended Use": "Learning how a model is made, measured and kept. **Not for clinical use.**",
         "Factors": "Device, clinic and age; results are reported by slice where the data set has these columns.",
         "Metrics": f"Decision thresholds: {to_json(metadata['thresholds'], indent=None)}.",
@@ -161,7 +191,8 @@ def model_card(metadata: Mapping[str, Any]) -> str:
 
 
 CARD_DETAILS = (
-    "version", "created", "model", "parameters", "classes", "mean", "std", "seed", "course_utils", "git", "environment"
+    "version", "created", "model", "parameters", "classes", "target", "mean", "std", "seed", "course_utils", "git",
+    "environment",
 )  # fmt: skip
 
 

@@ -1,11 +1,13 @@
-"""The simulated set on disk: made once, found again by a hash of its parameters and of the code that makes it."""
+"""Simulated sets on disk: made once, found again by a hash of their parameters and of the code that makes them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import warnings
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,42 +21,52 @@ Arrays = dict[str, np.ndarray]
 
 
 def cached_phantom(parameters: dict, folder: Path) -> dict[str, phantom.PhantomSplit]:
-    """`phantom.make_dataset(**parameters)`, kept in `folder`; a damaged file is noticed by its checksums and remade.
+    """`phantom.make_dataset(**parameters)`, kept in `folder`."""
+    path = folder / f"oct-phantom-{_key(parameters)}.npz"
+    return kept(path, lambda: phantom.make_dataset(**parameters), _pack, _unpack)
+
+
+def kept(path: Path, make: Callable[[], Any], pack: Callable[[Any], Arrays], unpack: Callable[[Arrays], Any]) -> Any:
+    """`make()`, kept at `path` as the arrays `pack` gives; a damaged file is noticed by its checksums and remade.
 
     Two processes at once are safe: one makes it, the other waits. A folder that cannot be written only costs the time.
     """
-    path = folder / f"oct-phantom-{_key(parameters)}.npz"
-    if path.is_file() and (splits := _read(path)) is not None:
-        return splits
+    if path.is_file() and (made := _read(path, unpack)) is not None:
+        return made
     try:
         with file_lock(path.with_name(f".{path.name}.lock")):
-            if path.is_file() and (splits := _read(path)) is not None:  # another process was quicker
-                return splits
-            splits = phantom.make_dataset(**parameters)
+            if path.is_file() and (made := _read(path, unpack)) is not None:  # another process was quicker
+                return made
+            made = make()
             with atomic_path(path) as temporary:
-                np.savez(temporary, **_pack(splits))
-            return splits
+                np.savez(temporary, **pack(made))
+            return made
     except OSError as error:  # read-only, full, or no folder at all
         warnings.warn(
-            f"the simulated set is not kept, since {folder} cannot be written ({error.strerror})", stacklevel=3
+            f"the simulated set is not kept, since {path.parent} cannot be written ({error.strerror})", stacklevel=4
         )
-        return phantom.make_dataset(**parameters)
+        return make()
 
 
 def _key(parameters: dict) -> str:
     """Twelve hexadecimal digits for the parameters and the simulator's source code."""
+    return code_key(parameters, sorted(Path(phantom.__file__).parent.glob("*.py")))
+
+
+def code_key(parameters: dict, files: Iterable[Path]) -> str:
+    """Twelve hexadecimal digits for `parameters` and the text of `files`."""
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
-    for file in sorted(Path(phantom.__file__).parent.glob("*.py")):
+    for file in files:
         digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def _read(path: Path) -> dict[str, phantom.PhantomSplit] | None:
-    """The splits, or None (with a warning) when the file is damaged."""
+def _read(path: Path, unpack: Callable[[Arrays], Any]) -> Any:
+    """What was kept, or None (with a warning) when the file is damaged."""
     try:
-        return _unpack(read_arrays(path))
+        return unpack(read_arrays(path))
     except (DataError, KeyError, ValueError, TypeError, AttributeError) as error:
-        warnings.warn(f"{path.name} was damaged ({str(error)[:80]}) and is made again", stacklevel=4)
+        warnings.warn(f"{path.name} was damaged ({str(error)[:80]}) and is made again", stacklevel=5)
         return None
 
 

@@ -5,7 +5,8 @@ Every network splits in two: ``embed`` turns pictures (B, C, S, S) into one feat
 
 `core` holds the registry and `build`; `networks` the dense and convolutional networks; `blocks` and `tokens` the parts
 that can take each other's place; `families` networks of other structure; `joint` one for a scan with its table row and
-its note; `weights` how weights start; `cost` what a network costs.
+its note; `series` networks that read signals; `tabular` one for the rows of a table;
+`weights` how weights start; `cost` what a network costs.
 """
 
 from course_utils.models.blocks import (
@@ -29,6 +30,18 @@ from course_utils.models.cost import conv_output_size, cost_table, count_flops, 
 from course_utils.models.families import BLOCKS, BlockNet, ColumnReader, Hybrid, PatchTransformer, ScanRNN, TokenReader
 from course_utils.models.joint import Case, JointNet, NoteReader
 from course_utils.models.networks import MLP, FirstCNN, Logistic, SmallCNN, SmallResNet
+from course_utils.models.series import (
+    SeriesBlock,
+    SeriesCNN,
+    SeriesGRU,
+    SeriesLSTM,
+    SeriesMLP,
+    SeriesPool,
+    SeriesResNet,
+    SeriesTransformer,
+    series_conv,
+)
+from course_utils.models.tabular import TableMLP
 from course_utils.models.tokens import AsTokens, SelfAttention, attention, transformer, transformer_layer
 from course_utils.models.weights import initialize, zero_last_gains
 
@@ -53,10 +66,19 @@ __all__ = [
     "ResidualBlock",
     "ScanRNN",
     "SelfAttention",
+    "SeriesBlock",
+    "SeriesCNN",
+    "SeriesGRU",
+    "SeriesLSTM",
+    "SeriesMLP",
+    "SeriesPool",
+    "SeriesResNet",
+    "SeriesTransformer",
     "Skip",
     "SmallCNN",
     "SmallResNet",
     "SqueezeExcite",
+    "TableMLP",
     "TokenReader",
     "attention",
     "bottleneck",
@@ -73,6 +95,7 @@ __all__ = [
     "plain",
     "register",
     "residual",
+    "series_conv",
     "squeeze_excite",
     "training_memory",
     "transformer",

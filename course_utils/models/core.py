@@ -28,13 +28,14 @@ def names() -> tuple[str, ...]:
 def build(name: str, *, in_channels: int = 1, classes: int = 4, size: int = 64, **kwargs) -> nn.Module:
     """Make a network by name; its `.config` rebuilds it: ``build(**model.config)``.
 
-    Pictures are (B, in_channels, size, size) float32, logits (B, classes) float32.
+    Pictures are (B, in_channels, size, size) float32, logits (B, classes) float32. With one class the network answers
+    with a number, (B, 1): regression. Networks for other inputs than pictures say what they take.
     Raises ValueError for an unknown name or for an option the network does not have.
     """
     if name not in REGISTRY:
         raise ValueError(f"unknown model {name!r}: choose one of {', '.join(names())}")
-    if in_channels < 1 or classes < 2 or size < 8:
-        raise ValueError(f"needs in_channels >= 1, classes >= 2, size >= 8; got {in_channels}, {classes}, {size}")
+    if in_channels < 1 or classes < 1 or size < 8:
+        raise ValueError(f"needs in_channels >= 1, classes >= 1, size >= 8; got {in_channels}, {classes}, {size}")
     try:
         model = REGISTRY[name](in_channels=in_channels, classes=classes, size=size, **kwargs)
     except TypeError as error:

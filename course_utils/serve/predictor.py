@@ -27,6 +27,11 @@ class Predictor:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.metadata, self.version = bundle.metadata, bundle.version
+        if "classes" not in bundle.metadata:
+            what = bundle.metadata["target"]["name"]
+            raise BundleError(
+                f"{self.version} answers with a number ({what}), not with classes; the service needs a model of classes"
+            )
         self.classes = tuple(bundle.metadata["classes"])
         self.session = bundle.session(threads)
         self.channels, self.size = _input_shape(self.session, self.version)

@@ -12,9 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import capstone
+from benchmarks.studies import capstone as study
 from course_utils.data import Batches, load_dataset
 from course_utils.metrics import macro_recall
-from course_utils.recipes import train_recipe
+from course_utils.recipes import PLAIN, train_recipe
 from course_utils.train import predict
 from tools import lesson_format as fmt
 from tools.prepare import REAL_FILE, real_scans
@@ -43,12 +44,17 @@ def test_a_short_training_beats_the_linear_model(data):
     assert macro_recall(targets, logits.argmax(1)) > macro_recall(targets, linear.predict(more)) + 0.15
 
 
-def test_the_benchmark_uses_the_lessons_recipe():
-    """`benchmarks.capstone` measures what the lesson teaches: the shared functions have equal bodies."""
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [(capstone, ("capstone_recipe", "neutral", "together")), (study, ("some_scans", "fine_tuned"))],
+    ids=["benchmark", "study"],
+)
+def test_the_stored_numbers_come_from_the_lessons_code(module, names):
+    """The benchmark and the study measure what the lesson teaches: the shared functions have equal bodies."""
     lesson = "\n".join(fmt.source(cell) for cell in fmt.Lesson(LESSON).code)
-    theirs, ours = (functions(text) for text in (lesson, Path(capstone.__file__).read_text(encoding="utf-8")))
-    for name in ("capstone_recipe", "neutral"):
-        assert theirs[name] == ours[name], f"{name} differs between lesson 20 and benchmarks/capstone.py"
+    theirs, ours = (functions(text) for text in (lesson, Path(module.__file__).read_text(encoding="utf-8")))
+    for name in names:
+        assert theirs[name] == ours[name], f"{name} differs between lesson 20 and {module.__name__}"
 
 
 def functions(text: str) -> dict[str, str]:
@@ -71,3 +77,38 @@ def test_class_frequencies_are_taken_out():
         model.head.bias.copy_(torch.tensor([0.9, 0.1]).log())
     probs = capstone.neutral(model, labels).head(torch.randn(5, 3)).softmax(1)
     assert np.allclose(probs.detach().numpy(), 0.5, atol=1e-6)
+
+
+def test_a_missing_file_is_skipped_and_said_to_be(monkeypatch, capsys):
+    monkeypatch.setattr(capstone, "FILES", ("nosuch",))
+    table = capstone.summary(capstone.run())
+    assert table[["data", "split"]].values.tolist() == [["nosuch", "skipped: file not there"]]
+    assert "skipped: there is no nosuch.npz" in capsys.readouterr().out
+
+
+def test_the_ensemble_stands_among_the_seeds(monkeypatch):
+    """On a small simulated set: a row a seed and one for the ensemble on each split, and what they come to."""
+    small = load_dataset("oct-phantom", size=28, n_train=200, n_val=100, n_test=100)
+    monkeypatch.setattr(capstone, "load_dataset", lambda name: small)
+    monkeypatch.setattr(capstone, "capstone_recipe", lambda data: replace(PLAIN, epochs=1))
+    table = capstone.run(["small"], seeds=2)
+    assert table["model"].tolist() == ["seed 0", "seed 1", "ensemble"] * 2
+    test = table[table["split"] == "test"].set_index("model")
+    row = capstone.summary(table).query("split == 'test' and score == 'log_loss'").iloc[0]
+    assert row["mean"] == pytest.approx(test["log_loss"][:2].mean())
+    assert row["ensemble"] == test.loc["ensemble", "log_loss"]
+
+
+def test_a_study_refuses_other_scans_than_its_own(monkeypatch):
+    monkeypatch.setattr(study, "real_file", lambda name: "oct-phantom")
+    monkeypatch.setattr(study, "load_dataset", lambda name: load_dataset(name, size=28, n_train=50))
+    with pytest.raises(ValueError, match="holds other scans"):
+        study.real.__wrapped__("pneumoniamnist")
+
+
+def test_few_labels_are_whole_patients_and_every_class():
+    data = load_dataset("oct-phantom", size=28, n_train=400)
+    few = study.some_scans(data.train, 60, seed=1)
+    assert 45 <= len(few) <= 75 and len(few.labels.unique()) == len(data.classes)
+    assert sum(np.isin(data.train.groups, few.groups)) == len(few)
+    assert study.some_scans(data.train, 4000, seed=1) is data.train

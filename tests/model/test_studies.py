@@ -98,5 +98,9 @@ def test_a_stored_study_is_complete_and_says_where_it_comes_from(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_small_row_run_again_falls_where_the_stored_seeds_say(name):
-    value, low, high = again_within(load_study(name), "macro_f1")
+    study = load_study(name)
+    try:
+        value, low, high = again_within(study, study.judged)
+    except FileNotFoundError as missing:  # a study on files that the repository does not hold
+        pytest.skip(str(missing))
     assert low <= value <= high
