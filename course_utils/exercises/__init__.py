@@ -1,6 +1,6 @@
 """Answers to the exercises, checked: `check("05.2", answer)`, `hint("05.2", 1)`, `solution("05.2")`.
 
-`core` says how an answer is judged; `lesson_NN` holds the exercises of one lesson and is imported when one is asked for.
+`core` says how an answer is judged; `lesson_NN` holds the exercises of one lesson imported when one is asked for.
 """
 
 from course_utils.exercises.core import (

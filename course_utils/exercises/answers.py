@@ -14,6 +14,8 @@ def floats(answer: Any, shape: tuple[int, ...] | None = None, what: str = "the r
     """Finite numbers as float64, from a tensor, an array, a table or nested lists; NotYet in words otherwise."""
     try:
         answer = answer.detach().cpu() if hasattr(answer, "detach") else answer
+        if np.iscomplexobj(answer):
+            raise NotYet(f"{what} should be real numbers, and is complex")
         values = np.asarray(answer, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError):
         raise NotYet(f"{what} should be numbers, and is {type(answer).__name__}") from None
@@ -21,7 +23,7 @@ def floats(answer: Any, shape: tuple[int, ...] | None = None, what: str = "the r
         raise NotYet(f"{what} should have the shape {shape}, and has {values.shape}")
     missing = int((~np.isfinite(values)).sum())
     if missing:
-        raise NotYet(f"{what} holds {missing} values of {values.size} that are NaN or infinite")
+        raise NotYet(f"{missing} of {values.size} numbers in {what} are NaN or infinite")
     return values
 
 

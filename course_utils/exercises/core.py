@@ -20,6 +20,7 @@ from course_utils.env import atomic_path, checkout_dir, runs_dir, to_json
 KINDS = ("predict", "repair", "write", "decide")
 Status = Literal["not tried", "not yet", "right"]
 MARKS = {"not tried": "○", "not yet": "✗", "right": "✓"}
+UNTRIED = "nothing to check yet: replace the dots above"
 KEY = re.compile(r"(\d\d)\.(\d+)")
 
 
@@ -90,11 +91,11 @@ def judge(key: str, *answers: Any) -> Outcome:
     if not answers:
         raise ValueError(f'check("{key}", …) needs your answer as an argument')
     if any(untouched(answer) for answer in answers):
-        return Outcome("not tried", "nothing to check yet: replace the dots above")
+        return Outcome("not tried", UNTRIED)
     try:
         return Outcome("right", exercise.judge(*answers))
-    except NotTried:
-        return Outcome("not tried", "nothing to check yet: replace the dots above")
+    except NotTried as untried:
+        return Outcome("not tried", str(untried) or UNTRIED)
     except NotYet as help:
         return Outcome("not yet", str(help))
 
@@ -161,7 +162,7 @@ def ask(function: Any, *arguments: Any) -> Any:
     except Exception as error:  # the learner's code may raise anything, and should hear what
         raise NotYet(f"{name} raised {type(error).__name__}: {error}") from error
     if untouched(answer):
-        raise NotTried
+        raise NotTried(f"{name} returns nothing: replace its dots, and end with `return`")
     return answer
 
 

@@ -29,8 +29,7 @@ def judge_prices_decide(guesses) -> str:
         choice(guesses[name], TRIAGE.decisions, name)
     if len(set(guesses.values())) == 1:
         raise NotYet(
-            f"you say {guesses['Anna']!r} to all five, as if only the likeliest diagnosis counted: what do the "
-            f"others cost?"
+            f"you say {guesses['Anna']!r} to all five: the likeliest diagnosis decides, and the others cost nothing?"
         )
     for name, probs in PATIENTS.items():
         cost = COST.copy()
@@ -38,15 +37,8 @@ def judge_prices_decide(guesses) -> str:
         expected = dict(zip(TRIAGE.decisions, np.array(probs) @ cost, strict=True))
         best, said = min(expected, key=expected.get), guesses[name]
         if said != best:
-            cheaper = sum(visits < expected[said] for visits in expected.values())
-            raise NotYet(
-                f"{name}: {said!r} costs {expected[said]:.2f} visits on average, "
-                f"and {'one decision is' if cheaper == 1 else 'both others are'} cheaper. Multiply and add for "
-                f"each column"
-            )
-    return (
-        "the same 85 % of health means urgent beside CNV and routine beside DME: prices decide, not the likeliest class"
-    )
+            raise NotYet(f"{name}: {said!r} costs {expected[said]:.2f} visits on average, and there is a cheaper one")
+    return "85 % healthy means urgent beside CNV and routine beside DME: prices decide, not the likeliest class"
 
 
 # ── 01.2 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -72,10 +64,8 @@ CLUES = (  # rows that tell a mistake, and what to say
 def judge_pile(on_top) -> str:
     """01.2: thickness and acuity with gaps and slipped units; which scans go on top of the pile."""
     order = np.random.default_rng(1).permutation(len(WANTED))
-    thickness, acuity = (
-        pd.Series(THICKNESS)[order],
-        pd.Series(ACUITY)[order],
-    )  # an index out of order, as after a filter
+    # an index out of order, as after a filter
+    thickness, acuity = pd.Series(THICKNESS)[order], pd.Series(ACUITY)[order]
     before = thickness.copy()
     said = flags(ask(on_top, thickness, acuity), len(WANTED), "the result of on_top")
     if not thickness.equals(before):
@@ -86,9 +76,7 @@ def judge_pile(on_top) -> str:
             raise NotYet(sentence)
     if wrong:
         row = min(wrong)
-        raise NotYet(
-            f"thickness {THICKNESS[row]:g}, acuity {ACUITY[row]:g}: this scan is in the wrong half of the pile"
-        )
+        raise NotYet(f"thickness {THICKNESS[row]:g}, acuity {ACUITY[row]:g}: this scan is in the wrong half")
     return "a gap is a reason to look where it means danger, and no reason where one clinic simply does not measure"
 
 
@@ -118,7 +106,7 @@ def judge_travel(precision_at) -> str:
         raise NotYet(
             f"recall {recall:.2f}, false alarms {false_alarm:.2f}, {share:.0%} sick: of 1000 scans "
             f"{1000 * hits:.0f} are caught "
-            f"and {1000 * false_hits:.0f} flagged by mistake, and you say {said:.2f}"
+            f"and {1000 * false_hits:.0f} flagged by mistake, and you say {said:.3g}"
         )
     none = number(ask(precision_at, 0.0, 0.0, 0.1), "the precision of an alarm that never rings")
     if none != 0:
@@ -153,16 +141,14 @@ def judge_purchase(chosen, saved) -> str:
         return "right least often of the two, and the only one worth its place: a price shows what a percentage hides"
     if abs(said - 1000 * (TRIAGE.review_cost - per_class.mean())) < 1:
         raise NotYet(
-            "the four classes were averaged as equals, and CNV and NORMAL are far commoner: divide by all 200 scans"
+            "the four classes were averaged as equals; CNV and NORMAL are far commoner: divide by all 200 scans"
         )
     if said < 0:
-        raise NotYet(
-            f"{said:g} saved visits would be a loss: the person's price minus the network's, not the other way round"
-        )
+        raise NotYet(f"{said:g} saved visits would be a loss: the person's price minus the network's")
     if abs(said - right / 1000) < 0.002:
         raise NotYet(f"{said:g} is what one scan saves: the question is about a thousand")
     raise NotYet(
-        f"{said:g} is not what the table gives: cost times counts, added up, divided by 200 scans, then against 0.7"
+        f"{said:g} is not what the table gives: costs times counts, added up, over 200 scans, then against 0.7"
     )
 
 

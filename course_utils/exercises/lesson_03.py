@@ -29,15 +29,11 @@ def judge_shapes(guesses) -> str:
         said[name] = tuple(int(number(size, name)) for size in guess)
     a, b, c, d = SHAPES
     if said[a] == (32, 64, 64, 3):
-        raise NotYet(
-            f"{a}: that is how cameras and plotting libraries order it; PyTorch puts the channels before the rows"
-        )
+        raise NotYet(f"{a}: that is how plotting libraries order it; PyTorch puts the channels before the rows")
     if said[b] == (5,):
-        raise NotYet(
-            f"{b}: five columns went in, and the clinic and the device are names: how many columns does each become?"
-        )
+        raise NotYet(f"{b}: five columns went in, but clinic and device are names: how many columns does each become?")
     if said[c] == (11,):
-        raise NotYet(f"{c}: ten words and [CLS] are eleven ids, and the notes of a batch must all be equally long")
+        raise NotYet(f"{c}: ten words and [CLS] are eleven ids, but the notes of a batch must be equally long")
     if said[d] == (32,):
         raise NotYet(f"{d}: 31 batches of 32 are 992 scans; who is left for the last one?")
     for name, wanted in SHAPES.items():
@@ -52,14 +48,13 @@ def judge_split(split) -> str:
     rng = np.random.default_rng(8)
     patients = np.array([f"P{k:03d}" for k in rng.integers(0, 60, 400)])
     kept, aside = pair(ask(split, patients.copy(), 0.25, 3), "the result of split")
-    kept, aside = (floats(rows, None, "a part").ravel().astype(int) for rows in (kept, aside))
+    kept, aside = (floats(rows, None, "a part").ravel().clip(-1, 400).astype(int) for rows in (kept, aside))
     rows = np.concatenate([kept, aside])
     if len(rows) and (rows.min() < 0 or rows.max() >= len(patients)):
         raise NotYet(f"the parts should hold row numbers from 0 to 399, and hold {rows.min()} to {rows.max()}")
     if len(rows) != 400 or len(set(rows)) != 400:
         raise NotYet(
-            f"every row belongs into one part, once: there are 400, and the parts hold {len(rows)} "
-            f"({len(set(rows))} different)"
+            f"each of 400 rows belongs into one part, once; yours hold {len(rows)} ({len(set(rows))} different)"
         )
     both = np.intersect1d(patients[kept], patients[aside])
     if len(both):
@@ -100,16 +95,12 @@ def judge_gaps(prepare) -> str:
                 f"a gap became {said[gap][0]:.1f} standard deviations, a retina of no thickness: fill in the mean first"
             )
         raise NotYet(
-            f"a gap filled with the training mean ends at 0 after standardising, and yours ends at {said[gap][0]:.2f}"
+            f"a gap filled with the training mean ends at 0 after standardising; yours ends at {said[gap][0]:.2f}"
         )
     if close(said[~gap].mean(), 0, 0.15):
-        raise NotYet(
-            "the new scans come out centred on 0: you standardised them with their own mean, and their clinic is gone"
-        )
+        raise NotYet("the new scans come out centred on 0: standardised with their own mean, their clinic is gone")
     if close(said[~gap], new[~gap]):
-        raise NotYet(
-            "the thicknesses are still in micrometres: subtract the training mean, divide by the training deviation"
-        )
+        raise NotYet("the thicknesses are still in µm: subtract the training mean, divide by the training deviation")
     filled = np.where(np.isnan(learn), 0, learn)
     if close(said[~gap], (new[~gap] - filled.mean()) / filled.std(), 1e-2):
         raise NotYet("gaps in the training scans were counted as 0 µm and bent mean and deviation: leave them out")

@@ -24,7 +24,7 @@ REASONS = {
     "a good scan": "nothing is wrong here: which hundred says so?",
     "grey stripes, saved as PNG": "is it a picture of a kind that is read? The service looks at no more than that",
     "half a scan": "it is small and came in time; it simply is nothing we can use",
-    "a picture of 13000 × 13000 pixels in 164 kB": "the body is small; it is the *content* that we cannot use",
+    "a picture of 13000 × 13000 pixels in 164 kB": "the body is small; it is the content that we cannot use",
     "a body of one gigabyte": "one request that would fill the memory: which row of the table of limits is that?",
     "a client that connects and says nothing": "somebody holds a line and is too slow: which row of the table is that?",
     "one request more than may wait": "nothing is wrong with it; it should come back later",
@@ -37,7 +37,7 @@ def judge_statuses(guesses) -> str:
     for name, status in STATUS.items():
         said = number(guesses[name], name)
         if 500 <= said < 600:
-            raise NotYet(f"{name}: {said:g} means a bug of *ours*; the limits are there so that nobody can cause one")
+            raise NotYet(f"{name}: {said:g} means a bug of ours; the limits are there so that nobody can cause one")
         if said != status:
             raise NotYet(f"{name}: not {said:g}. Think: {REASONS[name]}")
     return "each mistake has its number and wakes nobody up; the stripes are let in, and lesson 15 watches for such"
@@ -101,7 +101,7 @@ def judge_patient(patient) -> str:
     answer, line = asked(patient, 429)
     if (line.calls, line.waits, answer) != (5, [1, 2, 4, 8], False):
         raise NotYet(f"429 for ever: {line.calls} calls, waits {line.waits}, and {answer!r} came back in the end")
-    return "asking twice is safe here since it changes nothing: an *appointment* would be booked twice"
+    return "asking twice is safe here since it changes nothing: an appointment would be booked twice"
 
 
 def taken(read, sizes: list[int], most: int) -> tuple[Any, int]:
@@ -156,7 +156,7 @@ def judge_promise(pick, ratio) -> str:
     choice(pick, ("on", "off"), "pick")
     ratio = number(ratio, "ratio")
     ratios = TOGETHER / ALONE
-    if abs(ratio - ratios.min()) < 0.002:
+    if abs(ratio - ratios.min()) < 0.006:
         if pick == "on":
             raise NotYet(f"a ratio of {ratio:.3f} in one of the repeats: is that a fifth more?")
         return "the mean keeps the promise and one repeat does not: who made it for every repeat has to say no"
@@ -177,7 +177,7 @@ EXERCISES = {
         "predict",
         judge_statuses,
         (
-            "The table of limits in section 3 has a row for nearly each of them. Is it the body, the content, or the time?",
+            "The table of limits in section 3 has a row for most of them. Is it the body, the content, or the time?",
             "Body too large 413, content of no use 422, too slow 408, come back later 429, anything readable 200.",
         ),
     ),

@@ -1,0 +1,163 @@
+"""Exercises of lesson 21: what turns a phase, a circle's centre, intervals that keep a promise, who is called."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from course_utils.exercises.answers import entries, floats
+from course_utils.exercises.core import Exercise, NotYet, ask, choice, number
+
+LESSON = "21_capstone_radar"
+
+WAVELENGTH = 5.0  # mm, at 60 GHz
+LIMITS = {"chest moves 10 mm/s": 8.0, "chest moves 25 mm/s": 20.0}
+
+
+def judge_frames(guesses) -> str:
+    """21.1: the fewest frames a second that a phase can be followed with."""
+    names = (*LIMITS, "what decides")
+    entries(guesses, names, "guesses")
+    decides = choice(guesses["what decides"], ("breaths a minute", "speed of the chest"), "what decides")
+    if decides != "speed of the chest":
+        raise NotYet("five frames hold every breathing frequency, and fail all the same: what turns once every 2.5 mm?")
+    for name, frames in LIMITS.items():
+        guess, speed = number(guesses[name], name), frames * WAVELENGTH / 4
+        if abs(guess - frames) < 0.01:
+            continue
+        if abs(guess - frames / 2) < 0.01:
+            raise NotYet(
+                f"{name}: with {guess:g} frames it moves {speed / guess:g} mm a frame, half a wavelength: a whole turn"
+            )
+        if abs(guess - frames / 4) < 0.01:
+            raise NotYet(
+                f"{name}: {guess:g} frames allow a whole wavelength a frame; the way is there *and* back".replace(
+                    "*", ""
+                )
+            )
+        if guess > 0:
+            raise NotYet(
+                f"{name}: with {guess:g} frames a second it moves {speed / guess:.2f} mm a frame; 1.25 mm is the most"
+            )
+        raise NotYet(f"{name}: {guess:g} frames a second? Speed over a quarter of the wavelength")
+    return "twice as quick a chest wants twice the frames, however slowly it breathes: sample what turns"
+
+
+def judge_displacement(displacement) -> str:
+    """21.2: the angle around the circle's own centre."""
+    time = np.arange(200) / 20.0
+    moved = 2.0 * np.sin(2 * np.pi * 0.3 * time) + 0.3 * np.sin(2 * np.pi * 1.1 * time)
+    for radius, centre in ((1.0, 0.0), (0.7, 3.0 - 1.5j)):
+        z = radius * np.exp(1j * (1.0 - 4 * np.pi * moved / WAVELENGTH)) + centre
+        got = floats(ask(displacement, z.copy(), complex(centre), WAVELENGTH), (200,), "the displacement")
+        got, wanted = got - got.mean(), moved - moved.mean()
+        if np.allclose(got, wanted, atol=1e-6):
+            continue
+        raw = -np.unwrap(np.angle(z)) * WAVELENGTH / (4 * np.pi)
+        around = -np.angle(z - centre) * WAVELENGTH / (4 * np.pi)
+        for value, help in (
+            (raw, "the angle is taken from the origin, where no chest is: the arc has a centre of its own"),
+            (around, "the angle jumps by a whole turn where it passes ±π: unwrap it along time"),
+            (2 * wanted, "twice too deep: the echo travels there and back, so the phase turns by 4π a wavelength"),
+            (-wanted, "the sign is turned round: when the chest comes nearer, the angle falls"),
+            (wanted * 4 * np.pi / WAVELENGTH, "those are radians; divide by 4π and multiply by the wavelength"),
+            (wanted * (4 * np.pi / WAVELENGTH) ** 2, "multiplied by 4π / wavelength where it should be divided"),
+            (np.degrees(wanted) * 4 * np.pi / WAVELENGTH, "those are degrees; np.angle in radians, then millimetres"),
+        ):
+            if np.allclose(got, value - value.mean(), atol=1e-6):
+                raise NotYet(help)
+        raise NotYet(
+            f"a chest that moves {np.ptp(moved):.2f} mm comes out as {np.ptp(got):.2f} mm: angle, unwrap, λ / 4π"
+        )
+    return "around its own centre the angle is the chest; around the origin it is the furniture"
+
+
+def judge_margin(margin) -> str:
+    """21.3: how much wider, so that nine in ten are held."""
+    rng = np.random.default_rng(0)
+    truth = 16 + 4 * rng.standard_normal(200)
+    low, high = truth - 1 + rng.standard_normal(200), truth + 1 + rng.standard_normal(200)
+    for n, share in ((200, 0.9), (50, 0.8)):
+        outside = np.maximum(low - truth, truth - high)[:n]
+        got = number(ask(margin, low[:n].copy(), high[:n].copy(), truth[:n].copy(), share), "the margin")
+        ranked, rank = np.sort(outside), int(np.ceil((n + 1) * share))
+        if np.abs(ranked[rank - 1 : rank + 1] - got).min() < 1e-9:  # np.quantile's "higher" takes one rank more
+            continue
+        middle = np.sort(np.abs(truth[:n] - (low + high)[:n] / 2))
+        for value, help in (
+            (np.sort(np.abs(outside))[rank - 1], "truths well inside count as outside: keep their minus"),
+            (ranked[rank - 2], "one rank low: of n + 1 places, not of n, the new truth may take any"),
+            (ranked[n - rank], "held by one in ten, not by nine: that is the other end of the order"),
+            (-ranked[rank - 1], "the sign is turned round: above zero is outside, and widens the interval"),
+            (middle[rank - 1], "measured from the middle of the interval; its ends are already there"),
+        ):
+            if abs(got - value) < 1e-9:
+                raise NotYet(help)
+        held = (outside <= got).mean()
+        if abs(held - share) < 0.02:
+            raise NotYet(f"close: {held:.1%} of {n} are held. Take the truth of rank (n + 1) · {share:g}, rounded up")
+        raise NotYet(
+            f"widened by {got:.3f} on both sides, {held:.0%} of {n} truths are held where {share:.0%} should be"
+        )
+    return "nine in ten on average, for people like these: look by condition for whom the promise is broken"
+
+
+TRUE = np.array([12, 14, 16, 18, 19, 21, 23, 24, 26, 27, 28, 30, 32, 35])
+READ = np.array([12, 15, 16, 17, 19, 22, 21, 25, 25, 21, 26, 23, 29, 31])
+
+
+def judge_call(call_at, missed) -> str:
+    """21.4: at which number the nurse is called."""
+    call_at, missed = number(call_at, "call_at"), number(missed, "missed")
+    fast, others = TRUE > 25, TRUE <= 25
+    caught = (READ[fast] >= call_at).sum()
+    alarms = (READ[others] >= call_at).sum()
+    if caught < 5:
+        more = "the network reads fast breathing too slow" if call_at >= 25 else "that many are missed"
+        raise NotYet(f"calling from {call_at:g} on catches {caught} of six fast breathers: {more}")
+    if alarms > 2:
+        raise NotYet(f"from {call_at:g} on it calls for {alarms} of eight who breathe slower: at most two were allowed")
+    if abs(missed - fast.sum() + caught) > 1e-9:
+        raise NotYet(f"{missed:g} missed? Count those above 25 in truth who are read below {call_at:g}")
+    return (
+        f"from {call_at:g} on: {caught} of six caught, {alarms} called for nothing, at a number below the one asked for"
+    )
+
+
+EXERCISES = {
+    "21.1": Exercise(
+        "How many frames?",
+        "predict",
+        judge_frames,
+        (
+            "The phase may turn by half a turn a frame, and a whole turn is half a wavelength of 5 mm.",
+            "At most 1.25 mm a frame: the speed divided by 1.25 mm is the fewest frames a second.",
+        ),
+    ),
+    "21.2": Exercise(
+        "The chest, not the furniture",
+        "repair",
+        judge_displacement,
+        (
+            "Which point should the angle be measured from? And what happens where it passes half a turn?",
+            "-np.unwrap(np.angle(z - centre)) * wavelength / (4 * np.pi).",
+        ),
+    ),
+    "21.3": Exercise(
+        "A margin for nine in ten",
+        "write",
+        judge_margin,
+        (
+            "Outside by how much: the larger of low - truth and truth - high, negative inside. Then sort.",
+            "np.sort(outside)[math.ceil((n + 1) * share) - 1].",
+        ),
+    ),
+    "21.4": Exercise(
+        "When to call the nurse",
+        "decide",
+        judge_call,
+        (
+            "Try every whole number from 20 to 26: who is caught, who is called for nothing?",
+            "The network reads fast breathers too slow, so the number lies below 25; count for each.",
+        ),
+    ),
+}

@@ -1,0 +1,48 @@
+"""Plausible mistakes in the exercises of lesson 20."""
+
+NAMES = (
+    "guesses = dict(zip(["
+    '"the averaged probabilities have no larger log loss than the members\' mean", '
+    '"the averaged probabilities read no fewer scans right than the members\' mean", '
+    '"the seed that is best on validation is above the seeds\' mean on test", '
+    '"the seed that is best on test is not below the seeds\' mean on test", '
+    '"the interval by patient tells how far another seed would differ"], '
+    '["certain" if letter == "y" else "not certain" for letter in "{}"]))'
+)
+TRAIT = (
+    "def trait_score(train_trait, train_labels, trait, labels):\n"
+    "    rule = {{v: np.bincount({y}[{x} == v]).argmax() for v in np.unique({x})}}\n"
+    "    preds = np.array([rule.get(v, {other}) for v in trait])\n"
+    "    return {result}"
+)
+MACRO = "np.mean([(preds[labels == k] == k).mean() for k in np.unique(labels)])"
+
+WRONG = {
+    "20.1": [NAMES.format("nnnyn"), NAMES.format("yynyn"), NAMES.format("ynyyn"), NAMES.format("ynnyy")],
+    "20.2": [
+        "def report(validation, test):\n    return max(test)",
+        "def report(validation, test):\n    x = test[validation.argmax()]\n    return x, x - 0.02, x + 0.02",
+        "def report(validation, test):\n"
+        "    half = 1.96 * test.std(ddof=1) / len(test) ** 0.5\n"
+        "    return test.mean(), test.mean() - half, test.mean() + half",
+        "def report(validation, test):\n"
+        "    return test.mean(), test.mean() - test.std(ddof=1), test.mean() + test.std(ddof=1)",
+        "def report(validation, test):\n    return seed_interval(validation)",
+    ],
+    "20.3": [
+        TRAIT.format(y="train_labels", x="train_trait", other="0", result=MACRO),
+        TRAIT.format(
+            y="train_labels",
+            x="train_trait",
+            other="np.bincount(train_labels).argmax()",
+            result="(preds == labels).mean()",
+        ),
+        TRAIT.format(y="labels", x="trait", other="0", result=MACRO),
+        TRAIT.format(y="labels", x="trait", other="0", result="(preds == labels).mean()"),
+    ],
+    "20.4": [
+        'pick, ours, fair = "mean recall of the classes", 0.91, "no"',
+        'pick, ours, fair = "accuracy at their mix", 0.91, "no"',
+        'pick, ours, fair = "accuracy at their mix", 0.9504, "yes"',
+    ],
+}
