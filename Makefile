@@ -11,7 +11,11 @@ PY := .venv/bin/python
 STAMP := .venv/.installed
 
 # One thread a process: results repeat bit for bit, and two lessons side by side do not fight over the cores.
-run test test-fast refresh bench study serve: export OMP_NUM_THREADS := 1
+run lab test test-fast refresh bench study serve: export OMP_NUM_THREADS := 1
+# Linux: keep the memory of a training step for the next one instead of giving it back and asking again, which costs a
+# large network a sixth of its time. Results and peak memory stay as they are.
+run lab test refresh: export MALLOC_MMAP_THRESHOLD_ := 67108864
+run lab test refresh: export MALLOC_TRIM_THRESHOLD_ := 134217728
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

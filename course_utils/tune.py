@@ -15,7 +15,6 @@ import optuna
 import pandas as pd
 import torch
 from optuna.trial import TrialState
-from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
 
 from course_utils.data import Augment, Batches, CourseData, ScanDataset
@@ -25,6 +24,13 @@ from course_utils.models import build
 from course_utils.train import fit, predict
 
 SCHEDULES = ("constant", "warm-up", "step", "cosine", "one-cycle")
+
+
+def StratifiedGroupKFold(*args, **options):
+    """scikit-learn's, imported when it is first used: the worker of a search has no need of it."""
+    from sklearn.model_selection import StratifiedGroupKFold as Dealer
+
+    return Dealer(*args, **options)
 
 
 def lr_range_test(

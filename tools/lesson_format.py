@@ -160,8 +160,9 @@ def serves(lesson: Lesson) -> bool:
 def bootstrap_source(serving: bool = False) -> str:
     """The whole text of the cell tagged `bootstrap`, the same in every lesson, but for those that start a service.
 
-    Where course_utils can be imported it does nothing. In Colab it clones the release and installs the small packages
-    that Colab lacks, under constraints made from what is installed: torch, NumPy and pandas stay as they are.
+    On your own machine it does nothing. In Colab it clones the release beside the notebook and installs the small
+    packages that are missing, under constraints made from what is installed: torch, NumPy and pandas stay as they are.
+    It says so when the helper is of another version than the lesson, and how to get a GPU when there is none.
     """
     url, tag = github_url(), release_tag()
     name = url.rsplit("/", 1)[1]
@@ -174,18 +175,24 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-if "google.colab" in sys.modules and find_spec("course_utils") is None:
-    folder, installed = Path("/content/{name}"), Path("/content/installed.txt")
+if "google.colab" in sys.modules:
+    tag, url = "{tag}", "{url}"
+    folder = Path("{name}").absolute()
     if not folder.exists():
-        url = "{url}"
-        subprocess.run(["git", "clone", "-q", "--depth=1", "--branch={tag}", url, str(folder)], check=True)
+        clone = f"git clone -q -c advice.detachedHead=false --depth=1 --branch={{tag}} {{url}}"
+        subprocess.run([*clone.split(), str(folder)], check=True)
+    sys.path.insert(0, str(folder))
     {light}
-    missing = [name for name in light.split() if find_spec(name) is None]
-    pip = [sys.executable, "-m", "pip"]
-    installed.write_bytes(subprocess.check_output([*pip, "list", "--format=freeze"]))
-    if missing:
+    if missing := [name for name in light.split() if find_spec(name) is None]:
+        pip, installed = [sys.executable, "-m", "pip"], Path("installed.txt")
+        installed.write_bytes(subprocess.check_output([*pip, "list", "--format=freeze"]))
         subprocess.run([*pip, "install", "-q", "-c", str(installed), *missing], check=True)
-    sys.path.insert(0, str(folder))"""
+    from course_utils import __version__, env
+
+    if f"v{{__version__}}" != tag:
+        print(f"This lesson is {{tag}}, but {{folder}} is v{{__version__}}: rename or delete that folder and restart.")
+    if env.get_device().type == "cpu":
+        print("There is no GPU here, and none is needed. To get one: Runtime → Change runtime type → T4 GPU.")"""
 
 
 def headings(lesson: Lesson, level: int) -> list[str]:

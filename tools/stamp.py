@@ -2,8 +2,8 @@
 
 The repository's address and the version are set once, in pyproject.toml. From them come the Colab badges and bootstrap
 cells of lessons and solutions, the course map and clone command of the README, the index of ideas docs/CONCEPTS.md, the
-launcher page notebooks/README.md, and two lines of CITATION.cff. With `--check` nothing is written, and the exit status
-is 1 when a file is out of date.
+launcher page notebooks/README.md, the minutes in docs/instructor/lessons.md, and two lines of CITATION.cff. With
+`--check` nothing is written, and the exit status is 1 when a file is out of date.
 """
 
 import argparse
@@ -65,14 +65,25 @@ def between(text: str, name: str, content: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
 
 
+def with_minutes(notes: str, lessons: list[Lesson]) -> str:
+    """The notes for instructors with the minutes of each lesson's metadata under its heading."""
+    minutes = "{minutes_teach} minutes to teach, {minutes_practise} to practise, {minutes_cpu} to compute"
+    for lesson in lessons:
+        place = rf"(?m)^(## {lesson.slug}\n\n.*\n\n).* to compute$"
+        notes = re.sub(place, rf"\g<1>{minutes.format(**lesson.course)}", notes)
+    return notes
+
+
 def stamped_texts(root: Path, lessons: list[Lesson]) -> dict[Path, str]:
-    """README.md, CITATION.cff, the index of ideas and the launcher page as they should be."""
+    """README.md, CITATION.cff, the index of ideas, the launcher page and the notes on lessons as they should be."""
     readme = between((root / "README.md").read_text(encoding="utf-8"), "course-map", course_map(lessons))
     readme = between(readme, "clone", clone_command())
     citation = (root / "CITATION.cff").read_text(encoding="utf-8")
     citation = re.sub(r"(?m)^repository-code:.*$", f'repository-code: "{fmt.github_url()}"', citation)
     citation = re.sub(r"(?m)^version:.*$", f"version: {fmt.project()['version']}", citation)
     pages = {root / "docs" / "CONCEPTS.md": concepts.page(lessons), root / launcher.PAGE: launcher.page(lessons)}
+    notes = root / "docs" / "instructor" / "lessons.md"
+    pages[notes] = with_minutes(notes.read_text(encoding="utf-8"), lessons)
     return {root / "README.md": readme, root / "CITATION.cff": citation} | pages
 
 

@@ -19,7 +19,7 @@ def export_onnx(model: nn.Module, path: str | Path, example: Tensor) -> Path:
 
     `example`: one or more inputs. The model is left as it is: a copy is exported, in evaluation mode, on the CPU.
     """
-    twin = copy.deepcopy(model).cpu().eval()
+    twin = _exportable(copy.deepcopy(model).cpu().eval())
     inputs = example[:1].detach().cpu().repeat(2, *[1] * (example.ndim - 1))  # torch.export takes a batch of 1 as fixed
     with warnings.catch_warnings():  # the exporter's own deprecations; its errors still raise
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -37,6 +37,22 @@ def export_onnx(model: nn.Module, path: str | Path, example: Tensor) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_bytes(_without_traces(program.model_proto).SerializeToString())
     return Path(path)
+
+
+class _Maximum(nn.Module):
+    """(…, H, W) → (…, 1, 1), the largest value: what AdaptiveMaxPool2d(1) computes, in an operation ONNX knows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.amax((-2, -1), keepdim=True)
+
+
+def _exportable(model: nn.Module) -> nn.Module:
+    """`model` with what the exporter of an older PyTorch (2.11, Colab's) cannot translate put in other words."""
+    for part in model.modules():
+        for name, child in part.named_children():
+            if isinstance(child, nn.AdaptiveMaxPool2d) and child.output_size in (1, (1, 1)):
+                setattr(part, name, _Maximum())
+    return model
 
 
 def _without_traces(proto: Any) -> Any:

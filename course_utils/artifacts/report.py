@@ -10,6 +10,7 @@ import base64
 import html
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,9 @@ class Picture:
     def of(cls, figure: Any, alt: str, dpi: int = 100) -> Picture:
         """Of a matplotlib figure (anything with `savefig`)."""
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of figures that a notebook has already shown and closed
+            figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
         return cls(buffer.getvalue(), alt)
 
 

@@ -1,5 +1,8 @@
 """Data sets, splits, batches and augmentation: `load_dataset` is the door."""
 
+import importlib
+from typing import Any
+
 from course_utils.data.augment import Augment, CutMix, MixUp
 from course_utils.data.batches import Batches
 from course_utils.data.columns import Prepared
@@ -7,8 +10,6 @@ from course_utils.data.core import CourseData, DataError, LockedError, ScanDatas
 from course_utils.data.load import load_dataset
 from course_utils.data.loaders import make_loader, per_sample_transform
 from course_utils.data.lock import test_openings
-from course_utils.data.radar import RadarData, load_radar
-from course_utils.data.recordings import OwnRecording, read_recording
 from course_utils.data.splits import first_scans, grouped_split, random_split
 from course_utils.data.tables import TableData, TablePart, load_table
 
@@ -20,20 +21,25 @@ __all__ = [
     "DataError",
     "LockedError",
     "MixUp",
-    "OwnRecording",
     "Prepared",
-    "RadarData",
     "ScanDataset",
     "TableData",
     "TablePart",
     "first_scans",
     "grouped_split",
     "load_dataset",
-    "load_radar",
     "load_table",
     "make_loader",
     "per_sample_transform",
     "random_split",
-    "read_recording",
     "test_openings",
 ]
+# Radar stands on scipy.signal, which takes a second or two to import, and most lessons look at scans.
+LAZY = {"RadarData": "radar", "load_radar": "radar", "OwnRecording": "recordings", "read_recording": "recordings"}
+
+
+def __getattr__(name: str) -> Any:
+    """What the radar modules define, imported when it is first asked for."""
+    if name not in LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"course_utils.data.{LAZY[name]}"), name)

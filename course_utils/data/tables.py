@@ -199,7 +199,7 @@ def _split(
     used: pd.DataFrame, y: np.ndarray, groups: np.ndarray | None, seed: int, notes: list[str]
 ) -> list[np.ndarray]:
     """Rows of train, validation and test: whole groups, copies of a row together, the target spread alike."""
-    copy_of = used.fillna("").groupby(list(used.columns), sort=False).ngroup().to_numpy()
+    _, copy_of = np.unique(pd.util.hash_pandas_object(used.fillna(""), index=False), return_inverse=True)
     copies = len(used) - len(np.unique(copy_of))
     if copies:
         notes.append(f"{copies} rows are exact copies of others in every used column.")

@@ -27,6 +27,13 @@ def circle_centre(z: np.ndarray) -> np.ndarray:
     return a + 1j * b
 
 
+CENTRES = {
+    "raw": lambda z: np.zeros(len(z)),
+    "mean": lambda z: z.mean(axis=1),
+    "circle": circle_centre,
+}
+
+
 def displacement_mm(z: np.ndarray, centre: str = "circle") -> np.ndarray:
     """How far the chest has come nearer, in mm, (N, F): the unwrapped phase of z (N, F) around a centre.
 
@@ -37,13 +44,6 @@ def displacement_mm(z: np.ndarray, centre: str = "circle") -> np.ndarray:
         raise ValueError(f"there is no centre {centre!r}; choose one of {', '.join(CENTRES)}")
     _check(z, "z")
     return -np.unwrap(np.angle(z - CENTRES[centre](z)[:, None]), axis=1) / PHASE_PER_MM
-
-
-CENTRES = {
-    "raw": lambda z: np.zeros(len(z)),
-    "mean": lambda z: z.mean(axis=1),
-    "circle": circle_centre,
-}
 
 
 def band_pass(x: np.ndarray, frame_rate: float = FRAME_RATE) -> np.ndarray:

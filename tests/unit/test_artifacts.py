@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import nn
 
 from course_utils import artifacts, models
 from course_utils.artifacts import (
@@ -104,6 +105,15 @@ def test_parity_sees_a_difference(tmp_path):
     broken = make_model(0)
     torch.nn.init.constant_(broken.head.weight, float("nan"))
     assert np.isnan(parity(broken, path, images)["max_difference"])
+
+
+def test_the_largest_value_of_each_map_can_be_exported(tmp_path):
+    """PyTorch 2.11, Colab's in August 2026, translates no AdaptiveMaxPool2d; the model itself keeps it."""
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten()), nn.Linear(3, 2))
+    images = torch.randn(5, 1, 9, 7)
+    session = onnx_session(export_onnx(model, tmp_path / "m.onnx", images))
+    np.testing.assert_allclose(session.run(None, {"x": images.numpy()})[0], model(images).detach(), atol=1e-6)
+    assert isinstance(model[1][0], nn.AdaptiveMaxPool2d)
 
 
 def test_onnx_session_refuses_what_is_no_model(tmp_path):

@@ -165,6 +165,19 @@ def test_a_dozen_pictures_prove_nothing_and_the_sentence_says_so(own):
     assert ("0.34" in few and "0.99" in many) if own.classes else ("±105 %" in few and "±7 %" in many)
 
 
+def test_answers_that_are_all_right_still_leave_room(own):
+    y = project.truth(own.data.val)
+    if own.task == "regression":
+        assert own.interval(own.data.val, y) == (0, 0, 0)
+        return
+    perfect = np.eye(len(own.classes))[y]
+    found = own.interval(own.data.val, perfect, draws=20)
+    assert found.value == found.high == 1 and 0.7 < found.low < 0.9
+    some = perfect.copy()
+    some[0] = perfect[0][::-1] if y[0] != 1 or len(own.classes) == 2 else np.roll(perfect[0], 1)
+    assert own.interval(own.data.val, some, draws=20).value < 1
+
+
 # --- the bundle -------------------------------------------------------------------------------------------------------
 def bundle_of(own, root, **changes):
     model, _ = project.train_network(own, seed=0, epochs=2, recipe=PLAIN)

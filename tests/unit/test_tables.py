@@ -178,7 +178,7 @@ def test_the_preparation_travels_as_json_and_takes_raw_rows(tmp_path):
     with pytest.raises(DataError, match="lack 'size'"):
         twin.matrix([{"age": 3}])
     with pytest.raises(DataError, match="no preparation"):
-        Prepared.from_dict({"columns": [{"nam": 1}]})
+        Prepared.from_dict({"columns": [{"wrong": 1}]})
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
