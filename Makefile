@@ -4,7 +4,7 @@
 #            [LESSONS="05 12"] [JOBS=2]
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lab progress test test-fast lint stamp refresh lock bench study serve site student classroom clean
+.PHONY: help setup run lab progress test test-fast lint stamp refresh lock bench study serve site student classroom colab clean
 .DELETE_ON_ERROR:
 
 PY := .venv/bin/python
@@ -93,6 +93,9 @@ student: $(STAMP) ## write notebooks/exercises from notebooks/solutions
 
 classroom: $(STAMP) ## a ready nbgrader course from the same exercises, in a new folder (DIR=…)
 	@$(PY) -m tools.classroom $(if $(DIR),"$(DIR)")
+
+colab: $(STAMP) ## run lessons as Colab would, each from its one file in an empty folder (LESSONS="00 05"; takes 6 GB)
+	@$(PY) -m tools.colab $(if $(LESSONS),--lessons "$(LESSONS)") $(if $(JOBS),--jobs "$(JOBS)")
 
 clean: ## remove build/ and caches; data/, runs/ and .venv stay
 	rm -rf build .pytest_cache .ruff_cache *.egg-info

@@ -50,8 +50,12 @@ def make_classroom(folder: Path) -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Command line. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="make classroom", description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="a folder that is not there yet, or an empty one")
-    folder = parser.parse_args(arguments).folder.expanduser()
+    parser.add_argument("folder", type=Path, nargs="?", help="a folder that is not there yet, or an empty one")
+    folder = parser.parse_args(arguments).folder
+    if folder is None:
+        print("make classroom: say where the class is to be made: make classroom DIR=../class", file=sys.stderr)
+        return 2
+    folder = folder.expanduser()
     try:
         names = make_classroom(folder)
     except (ValueError, OSError) as error:

@@ -6,10 +6,10 @@ from typing import Any
 from course_utils.data.augment import Augment, CutMix, MixUp
 from course_utils.data.batches import Batches
 from course_utils.data.columns import Prepared
-from course_utils.data.core import CourseData, DataError, LockedError, ScanDataset
+from course_utils.data.core import CourseData, DataError, ScanDataset
 from course_utils.data.load import load_dataset
 from course_utils.data.loaders import make_loader, per_sample_transform
-from course_utils.data.lock import test_openings
+from course_utils.data.lock import LockedError, test_openings
 from course_utils.data.splits import first_scans, grouped_split, random_split
 from course_utils.data.tables import TableData, TablePart, load_table
 

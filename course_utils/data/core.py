@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -13,17 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from course_utils.data.lock import record_opening
+from course_utils.data.lock import DataError, TestLock
 
 SPLITS = ("train", "val", "test")
-
-
-class DataError(ValueError):
-    """The data cannot be used; the message says in one sentence which file, what was wrong and what would be right."""
-
-
-class LockedError(DataError):
-    """The test set was reached for without `open_test`."""
 
 
 class ScanDataset(Dataset):
@@ -96,7 +87,7 @@ class ScanDataset(Dataset):
         return pd.Series(counts, index=pd.Index(self.classes, name="class"), name="scans")
 
 
-class CourseData:
+class CourseData(TestLock):
     """A data set split in three: `train` and `val` lie open, the test set only through `open_test(reason=...)`.
 
     name, source (one line: what this is), simulated, has_table (a table of patient data comes with the scans), classes,
@@ -120,37 +111,10 @@ class CourseData:
         self.classes = self.train.classes
         self.channels, self.size = int(self.train.images.shape[1]), int(self.train.images.shape[2])
         self._answer_keys = answer_keys
-        self._opened = False
 
     def __repr__(self) -> str:
         counts = f"{len(self.train)} train, {len(self.val)} val, {len(self._test)} locked test scans"
         return f"CourseData({self.name!r}: {counts}, {self.channels}×{self.size}×{self.size})"
-
-    @property
-    def test(self) -> ScanDataset:
-        """Always raises LockedError: the way in is `open_test`."""
-        raise LockedError(
-            "the test set is locked so that no choice is ever made on it; when everything is decided, "
-            'open it with data.open_test(reason="..."), which is recorded'
-        )
-
-    def open_test(self, reason: str) -> ScanDataset:
-        """The test scans; the opening is written to `runs/test_openings.jsonl` with its reason.
-
-        Warns, once for this object, when these data were opened before: a test set that is looked at twice has begun to
-        be a validation set. Raises DataError without a reason.
-        """
-        if not isinstance(reason, str) or not reason.strip():
-            raise DataError('open_test needs a reason in words, such as open_test(reason="final score of lesson 12")')
-        earlier = record_opening(self.name, self.fingerprint, reason.strip())
-        if earlier and not self._opened:
-            warnings.warn(
-                f"the test set of {self.name} has been opened {earlier} time{'s' * (earlier > 1)} before; "
-                "each look makes its score a little too good",
-                stacklevel=2,
-            )
-        self._opened = True
-        return self._test
 
     @cached_property
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,17 +1,60 @@
-"""The record of every look at a test set: `runs/test_openings.jsonl`, one JSON object a line."""
+"""The lock on a test set, and the record of every look at one: `runs/test_openings.jsonl`, one JSON object a line."""
 
 from __future__ import annotations
 
 import json
 import os
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from course_utils.env import file_lock, runs_dir
 
 COLUMNS = ["time", "dataset", "fingerprint", "reason"]
+
+
+class DataError(ValueError):
+    """The data cannot be used; the message says in one sentence which file, what was wrong and what would be right."""
+
+
+class LockedError(DataError):
+    """The test set was reached for without `open_test`."""
+
+
+class TestLock:
+    """The lock on the test part of a data set that has a `name`, a `fingerprint` and a part `_test`."""
+
+    __test__ = False  # the name starts like a test's: pytest must not collect it
+    _opened = False
+
+    @property
+    def test(self) -> Any:
+        """Always raises LockedError: the way in is `open_test`."""
+        raise LockedError(
+            "the test set is locked so that no choice is ever made on it; when everything is decided, "
+            'open it with data.open_test(reason="..."), which is recorded'
+        )
+
+    def open_test(self, reason: str) -> Any:
+        """The test part; the opening is written to `runs/test_openings.jsonl` with its reason.
+
+        Warns, once for this object, when these data were opened before: a test set that is looked at twice has begun to
+        be a validation set. Raises DataError without a reason.
+        """
+        if not isinstance(reason, str) or not reason.strip():
+            raise DataError('open_test needs a reason in words, such as open_test(reason="final score of lesson 12")')
+        earlier = record_opening(self.name, self.fingerprint, reason.strip())
+        if earlier and not self._opened:
+            warnings.warn(
+                f"the test set of {self.name} has been opened {earlier} time{'s' * (earlier > 1)} before; "
+                "each look makes its score a little too good",
+                stacklevel=2,
+            )
+        self._opened = True
+        return self._test
 
 
 def record_opening(dataset: str, fingerprint: str, reason: str, root: Path | None = None) -> int:

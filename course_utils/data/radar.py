@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
 from functools import cached_property
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import pandas as pd
 
 from course_utils import radar
 from course_utils.data.cache import Arrays, code_key, kept
-from course_utils.data.core import SPLITS, DataError, LockedError
-from course_utils.data.lock import record_opening
+from course_utils.data.core import SPLITS, DataError
+from course_utils.data.lock import TestLock
 from course_utils.env import data_dir
 from course_utils.radar.windows import CONDITIONS, Windows, make_dataset
 
@@ -26,7 +25,7 @@ SIMULATOR = ("breathing", "noise", "people", "physics", "scene", "windows")
 Splits = dict[str, Windows]
 
 
-class RadarData:
+class RadarData(TestLock):
     """`train` and `val` lie open (Windows), the test set only through `open_test(reason=...)`. Simulated.
 
     name, source (one line: what this is), fingerprint, and `summary()`.
@@ -38,35 +37,9 @@ class RadarData:
 
     def __init__(self, splits: Splits) -> None:
         self.train, self.val, self._test = (splits[split] for split in SPLITS)
-        self._opened = False
 
     def __repr__(self) -> str:
         return f"RadarData({len(self.train)} train, {len(self.val)} val, {len(self._test)} locked test windows)"
-
-    @property
-    def test(self) -> Windows:
-        """Always raises LockedError: the way in is `open_test`."""
-        raise LockedError(
-            "the test set is locked so that no choice is ever made on it; when everything is decided, "
-            'open it with data.open_test(reason="..."), which is recorded'
-        )
-
-    def open_test(self, reason: str) -> Windows:
-        """The test windows; the opening is written to `runs/test_openings.jsonl` with its reason.
-
-        Warns, once for this object, when these windows were opened before. Raises DataError without a reason.
-        """
-        if not isinstance(reason, str) or not reason.strip():
-            raise DataError('open_test needs a reason in words, such as open_test(reason="final score of lesson 21")')
-        earlier = record_opening(self.name, self.fingerprint, reason.strip())
-        if earlier and not self._opened:
-            warnings.warn(
-                f"the test set of {self.name} has been opened {earlier} time{'s' * (earlier > 1)} before; "
-                "each look makes its score a little too good",
-                stacklevel=2,
-            )
-        self._opened = True
-        return self._test
 
     @cached_property
     def fingerprint(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from course_utils.data.columns import Prepared, fit_columns, role
-from course_utils.data.core import SPLITS, DataError, LockedError
+from course_utils.data.core import SPLITS, DataError
 from course_utils.data.csvfile import MAX_FILE, read_csv
-from course_utils.data.lock import record_opening
+from course_utils.data.lock import TestLock
 from course_utils.data.splits import grouped_split
 from course_utils.data.suspects import joined, suspects, unnamed_groups
 from course_utils.data.targets import KINDS, as_classes, as_targets, decide, with_answers
@@ -47,7 +46,7 @@ class TablePart:
 
 
 @dataclass
-class TableData:
+class TableData(TestLock):
     """A table split in three; `train` and `val` lie open, the test rows only through `open_test(reason=...)`.
 
     kind ("classification" or "regression") and `why`; target (its column); classes (none for regression); columns: what
@@ -66,26 +65,6 @@ class TableData:
     train: TablePart
     val: TablePart
     _test: TablePart
-    _opened: bool = False
-
-    @property
-    def test(self) -> TablePart:
-        """Always raises LockedError: the way in is `open_test`."""
-        raise LockedError(
-            "the test rows are locked so that no choice is ever made on them; when everything is decided, "
-            'open them with data.open_test(reason="..."), which is recorded'
-        )
-
-    def open_test(self, reason: str) -> TablePart:
-        """The test rows; the opening is recorded with its reason. Warns, once, when these rows were opened before."""
-        if not isinstance(reason, str) or not reason.strip():
-            raise DataError('open_test needs a reason in words, such as open_test(reason="the final score")')
-        earlier = record_opening(self.name, self.fingerprint, reason.strip())
-        if earlier and not self._opened:
-            times = f"{earlier} time{'s' * (earlier > 1)}"
-            warnings.warn(f"the test rows of {self.name} have been opened {times} before", stacklevel=2)
-        self._opened = True
-        return self._test
 
     @cached_property
     def fingerprint(self) -> str:

