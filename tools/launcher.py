@@ -74,11 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
         file = Path(folder) / "workspace.json"
         file.write_text(json.dumps(workspace(f"notebooks/{fmt.lessons()[0].path.name}")), encoding="utf-8")
         subprocess.run([*jupyter, "workspaces", "import", str(file)], check=True, capture_output=True)
-    settings = ["--ServerApp.root_dir=.", f"--LabApp.default_url=/lab/workspaces/{WORKSPACE}"]
-    try:
-        return subprocess.run([*jupyter, *settings, *options], cwd=fmt.ROOT).returncode
-    except KeyboardInterrupt:  # Ctrl-C is how one leaves; JupyterLab has said so itself
-        return 0
+    settings = [f"--ServerApp.root_dir={fmt.ROOT}", f"--LabApp.default_url=/lab/workspaces/{WORKSPACE}"]
+    from jupyterlab.labapp import LabApp  # in this process: whoever ends it ends the server and its kernels, too
+
+    return LabApp.launch_instance([*settings, *options]) or 0
 
 
 if __name__ == "__main__":

@@ -141,9 +141,10 @@ def load_bundle(path: str | Path) -> Bundle:
     files = read_sealed(path, BUNDLE_FILES)
     try:
         metadata = json.loads(files["metadata.json"])
-        missing = {*_lacking(metadata), *({"version", "model", "metrics", "thresholds"} - metadata.keys())}
+        missing = {"version", "model", "metrics", "thresholds"} - metadata.keys()
     except (ValueError, AttributeError, RecursionError) as error:
         raise BundleError(f"metadata.json in {path.name} is not a JSON object; write the bundle again") from error
+    missing |= {*_lacking(metadata)}
     if missing:
         raise BundleError(f"metadata.json in {path.name} lacks {', '.join(sorted(missing))}; write the bundle again")
     _check_target(metadata)

@@ -49,7 +49,9 @@ def lab(folder):
         yield address
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)  # it shuts its kernels down first
+        with socket.socket() as door:  # nothing of it is left behind
+            assert door.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.mark.slow
