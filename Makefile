@@ -55,7 +55,7 @@ test: $(STAMP) ## everything: unit, data and model tests, and every lesson execu
 	COURSE_RUNS="$(CURDIR)/build/test/runs" $(PY) -m pytest tests build/test --nbval-lax --nbval-current-env \
 	  --nbval-sanitize-with tests/notebooks/sanitize.cfg -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
-test-fast: $(STAMP) ## unit tests and notebook hygiene, nothing executed (under a minute)
+test-fast: $(STAMP) ## unit tests and notebook hygiene, nothing executed (two to three minutes)
 	$(PY) -m pytest tests/unit tests/notebooks -m "not slow" -n 2 --dist loadfile -q
 
 lint: $(STAMP) ## ruff on code and notebooks, spelling, stamped cells
