@@ -143,15 +143,6 @@ def exercise_badge(slug: str) -> str:
     return f"{badge_markdown(f'exercises/{slug}')} · exercises of the lesson [{slug}](../{slug}.ipynb)"
 
 
-def exercise_intro(slug: str) -> str:
-    """What every notebook of exercises says first."""
-    return f"""\
-Replace the dots in each exercise, run its cell, then the check below it. A check knows three answers: *not tried*;
-*not yet*, with a sentence that helps; and *right*. Nothing here needs the lesson to have been run.
-
-`hint("{slug[:2]}.1", 1)` gives a nudge, `hint("{slug[:2]}.1", 2)` a push, `solution("{slug[:2]}.1")` the answer."""
-
-
 def serves(lesson: Lesson) -> bool:
     """Whether the lesson starts a service."""
     return any("from course_utils.serve import" in source(cell) for cell in lesson.code)

@@ -13,7 +13,6 @@ import nbformat
 from nbgrader.preprocessors import ClearHiddenTests, ClearOutput, ClearSolutions
 from traitlets.config import Config
 
-from course_utils.env import atomic_path
 from tools import lesson_format as fmt
 
 STUB = "...  # your turn"
@@ -55,8 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         if text is None:
             path.unlink()
             continue
-        with atomic_path(path) as partial:
-            partial.write_text(text, encoding="utf-8")
+        fmt.save_text(path, text)
     return int(check and bool(stale))
 
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from course_utils.exercises.answers import close, entries, floats
 from course_utils.exercises.core import Exercise, NotYet, ask, choice, number
+from course_utils.tracking import TRIAGE
 
 LESSON = "11_objectives_and_ensembles"
 
@@ -91,7 +92,7 @@ def check_loss(loss, y_hat, y, known) -> None:
     raise NotYet(f"the loss is {float(loss):.4f} on eight scans where Huber's, over the known ones, is another")
 
 
-COST = np.array([[0, 8, 20], [0, 4, 10], [1.5, 0, 3], [2, 1, 0]])
+COST = np.array(TRIAGE.cost, dtype=float)  # (classes, decisions): clinic visits
 
 
 def judge_unbent(decide) -> str:
