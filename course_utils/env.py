@@ -46,7 +46,7 @@ def set_seed(seed: int, threads: int | None = 1) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)  # every device
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would import the compiler, for seconds
     torch.utils.deterministic.fill_uninitialized_memory = False  # a net for bugs in PyTorch itself; a tenth of the time
     if threads is not None:
         torch.set_num_threads(threads)

@@ -1,7 +1,10 @@
-"""For every test: a runs folder of its own, a line that says whether real scans are here, the longest lessons first."""
+"""For every test: a runs folder of its own, a line that says whether real scans are here, the longest first."""
 
 import os
+import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,7 +33,27 @@ def _minutes(path: Path) -> float:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the lessons first, longest first, so that two workers end at about the same time."""
+    """Put what takes minutes first, longest first, so that two workers end at about the same time."""
     files = {item.path for item in items if item.path.suffix == ".ipynb" and FOLDER in item.path.parents}
     minutes = {path: _minutes(path) for path in files}
+    minutes |= {item.path: mark.args[0] for item in items if (mark := item.get_closest_marker("minutes"))}
     items.sort(key=lambda item: -minutes.get(item.path, 0.0))
+
+
+@pytest.fixture(scope="session")
+def package_index() -> Callable[[], AbstractContextManager[None]]:
+    """`with package_index():` around what an installer has to fetch. Without a network the test is skipped.
+
+    Except where CI_REQUIRES_PACKAGE_INDEX says that it may not be.
+    """
+
+    @contextmanager
+    def reached() -> Iterator[None]:
+        try:
+            yield
+        except subprocess.CalledProcessError as error:
+            if os.environ.get("CI_REQUIRES_PACKAGE_INDEX"):
+                raise
+            pytest.skip(f"packages cannot be had here (no network?): {' '.join(map(str, error.cmd))}")
+
+    return reached

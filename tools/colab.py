@@ -2,7 +2,8 @@
 
 The imitation, in build/colab: a virtual environment with Colab's versions (tests/colab/freeze.txt) of the packages that
 the lessons rest on, with Colab's Python where `uv` finds it; a stand-in for the package google.colab; and this working
-tree, committed or not, as the repository at the address that the first cell clones. Takes 6 GB.
+tree, committed or not, as the repository at the address that the first cell clones. Every lesson gets a machine of its
+own: what its first cell installs goes into a thin layer above that environment, empty at the start. Takes 6 GB.
 """
 
 import argparse
@@ -20,8 +21,10 @@ from tools import lesson_format as fmt
 from tools.execute import Outcome, Task, execute_all
 from tools.run import UsageError, chosen_lessons
 
+PYTHON = "3.13"  # Colab's
 FREEZE = fmt.ROOT / "tests" / "colab" / "freeze.txt"
 BUILD = fmt.ROOT / "build" / "colab"
+UV = (sys.executable, "-m", "uv")
 NOTEBOOK = ("ipykernel", "ipython", "ipywidgets", "pip", "psutil", "setuptools")  # what runs the cells
 
 
@@ -41,24 +44,46 @@ def needs() -> list[Requirement]:
     return [Requirement(need) for need in project["dependencies"] + project["optional-dependencies"]["serve"]]
 
 
+def write_constraints(path: Path) -> Path:
+    """Colab's versions as bounds for an installer. Its PyTorch comes from elsewhere, with other NVIDIA libraries."""
+    bounds = [f"{name}=={version}" for name, version in freeze().items() if not name.startswith("nvidia-")]
+    fmt.save_text(path, "\n".join(bounds))
+    return path
+
+
+def resolved(version: str, constraints: Path) -> dict[str, str]:
+    """Everything the lessons need where Colab's versions stay, for this version of Python: name → version.
+
+    Raises subprocess.CalledProcessError when no set of versions fits (what fits nothing is on stderr).
+    """
+    light = [name.replace("_", "-") for name in (*fmt.COLAB_INSTALLS, *fmt.COLAB_SERVES)]
+    wanted = "\n".join([*NOTEBOOK, *light, *(need.name for need in needs())])
+    compile = [*UV, "pip", "compile", "-q", "--no-annotate", "--no-header", "--python-version", version, "-"]
+    done = subprocess.run(
+        [*compile, "-c", str(constraints)], input=wanted, text=True, stdout=subprocess.PIPE, check=True
+    )
+    pins = (re.match(r"([\w.-]+)==([^;\s]+)", line) for line in done.stdout.splitlines())
+    return {canonicalize_name(pin[1]): pin[2] for pin in filter(None, pins)}
+
+
 def make_environment(folder: Path) -> Path:
-    """A virtual environment with Colab's versions, kept from an earlier call if it had the same. Returns its Python."""
-    versions = freeze()
-    bounds = "\n".join(f"{name}=={version}" for name, version in versions.items() if not name.startswith("nvidia-"))
-    python, kept = folder / "bin" / "python", folder / "constraints.txt"
-    if kept.exists() and kept.read_text(encoding="utf-8") == bounds:
+    """A virtual environment with Colab's versions, kept from an earlier call if it had the same. Returns its Python.
+
+    It has what the lessons need and Colab has; what Colab lacks is left for the first cell to install.
+    """
+    versions, constraints = freeze(), write_constraints(folder.with_name("constraints.txt"))
+    python, kept = folder / "bin" / "python", folder / "installed.txt"
+    if kept.exists() and kept.read_text(encoding="utf-8") == constraints.read_text(encoding="utf-8"):
         return python
     shutil.rmtree(folder, ignore_errors=True)
-    uv = [sys.executable, "-m", "uv"]
-    if subprocess.run([*uv, "venv", "-q", "--python", "3.13", str(folder)], capture_output=True).returncode:
-        print(f"no Python 3.13 to be had: the imitation has {sys.version.split()[0]}", flush=True)
-        subprocess.run([*uv, "venv", "-q", "--python", sys.executable, str(folder)], check=True)
-    constraints = folder.with_name("constraints.txt")
-    fmt.save_text(constraints, bounds)
-    wanted = [*NOTEBOOK, *(need.name for need in needs() if canonicalize_name(need.name) in versions)]
-    install = [*uv, "pip", "install", "-q", "--python", str(python), "-c", str(constraints)]
-    subprocess.run([*install, *wanted], check=True)
-    constraints.replace(kept)
+    if subprocess.run([*UV, "venv", "-q", "--python", PYTHON, str(folder)], capture_output=True).returncode:
+        print(f"no Python {PYTHON} to be had: the imitation has {sys.version.split()[0]}", flush=True)
+        subprocess.run([*UV, "venv", "-q", "--python", sys.executable, str(folder)], check=True)
+    asked = [str(python), "-c", "import sys; print('{}.{}'.format(*sys.version_info))"]
+    pins = resolved(subprocess.check_output(asked, text=True).strip(), constraints)
+    there = [f"{name}=={version}" for name, version in pins.items() if name in versions]
+    subprocess.run([*UV, "pip", "install", "-q", "--python", str(python), *there, "-c", str(constraints)], check=True)
+    shutil.copy(constraints, kept)
     return python
 
 
@@ -78,6 +103,21 @@ def make_remote(folder: Path) -> Path:
     return folder
 
 
+def make_layer(base: Path, folder: Path) -> Path:
+    """An empty environment that sees the packages of the Python `base`, and never changes them. Returns its Python."""
+    subprocess.run([*UV, "venv", "-q", "--clear", "--python", str(base), str(folder)], check=True)
+    python = folder / "bin" / "python"
+    above, below = site_packages(python), site_packages(base)
+    fmt.save_text(above / "below.pth", f"{below}\n")
+    return python
+
+
+def site_packages(python: Path) -> Path:
+    """Where a Python's environment keeps its packages."""
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return Path(subprocess.check_output([str(python), "-c", ask], text=True).strip())
+
+
 def environment(python: Path, remote: Path, build: Path) -> dict[str, str]:
     """The variables under which the kernel "python3" is `python` in Colab, and the address leads to `remote`."""
     kernel = {"argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "Colab"}
@@ -94,13 +134,19 @@ def environment(python: Path, remote: Path, build: Path) -> dict[str, str]:
     return git | ours | {name: str(path) for name, path in paths.items()}
 
 
-def lone_task(path: Path, variables: dict[str, str], build: Path) -> Task:
-    """A lesson alone in an empty folder, to be run there."""
-    content = build / "content" / path.stem
+def lone_task(path: Path, python: Path, remote: Path, build: Path) -> Task:
+    """A lesson alone in an empty folder, to be run there by this Python. All it writes lies in `build`."""
+    content = build / "content"
     shutil.rmtree(content, ignore_errors=True)
     content.mkdir(parents=True)
     lone = Path(shutil.copy(path, content))
-    return Task(lone, build / "notebooks" / path.name, {"PROFILE": "smoke"}, variables, cwd=content)
+    variables = environment(python, remote, build)
+    return Task(lone, build / path.name, {"PROFILE": "smoke"}, variables, cwd=content)
+
+
+def fresh_task(path: Path, base: Path, remote: Path, build: Path) -> Task:
+    """The same on a machine of its own, whose first cell has everything to install."""
+    return lone_task(path, make_layer(base, build / "layer"), remote, build)
 
 
 def show(task: Task, outcome: Outcome) -> None:
@@ -121,9 +167,9 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         print(f"make colab: {error}", file=sys.stderr)
         return 2
-    python = make_environment(BUILD / "venv")
-    variables = environment(python, make_remote(BUILD / "remote"), BUILD)
-    tasks = [lone_task(lesson.path, variables, BUILD) for lesson in lessons]
+    base, remote = make_environment(BUILD / "venv"), make_remote(BUILD / "remote")
+    shutil.rmtree(BUILD / "lessons", ignore_errors=True)
+    tasks = [fresh_task(lesson.path, base, remote, BUILD / "lessons" / lesson.slug) for lesson in lessons]
     outcomes = execute_all(tasks, options.jobs, on_done=show)
     failed = [outcome.slug for outcome in outcomes if not outcome.ok]
     print(f"{len(outcomes) - len(failed)} of {len(outcomes)} lessons run in the imitation of Colab")

@@ -60,6 +60,8 @@ def checked_dataset(name: str) -> str:
         return name
     path = Path(name).expanduser()
     if path.exists():
+        if path.suffix == ".csv":
+            raise UsageError(f"DATASET={name} is a table: name it in lesson 22, with the column to predict as TARGET.")
         if not (path.is_dir() or path.suffix == ".npz"):
             raise UsageError(f"DATASET={name} is neither a .npz file nor a folder of images.")
         return str(path.resolve())

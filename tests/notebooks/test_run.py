@@ -94,6 +94,7 @@ def test_stopped_at_any_moment_nothing_is_left_running_and_a_new_start_goes_on(t
         (["--device", "cuda:99x"], "DEVICE=cuda:99x"),
         (["--dataset", "nowhere/scans.npz"], "no file or folder"),
         (["--dataset", "imagenet"], "is not known"),
+        (["--dataset", "benchmarks/studies/radar.csv"], "is a table"),
         (["--dataset", "README.md"], "neither a .npz file nor a folder"),
         (["--jobs", "0"], "JOBS=0"),
         (["--jobs", "two"], "JOBS=two"),

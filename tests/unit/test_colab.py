@@ -1,4 +1,4 @@
-"""Opened in Colab, a lesson finds what it needs: our bounds against its packages, the first cell, and a whole run."""
+"""Opened in Colab, a lesson finds what it needs: our bounds against its packages, and the first cell."""
 
 import ast
 import os
@@ -14,8 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tools import lesson_format as fmt
-from tools.colab import FREEZE, environment, freeze, lone_task, make_remote, needs
-from tools.execute import execute_all
+from tools.colab import FREEZE, freeze, needs
 
 FORBIDDEN = {"torch", "torchvision", "numpy", "pandas", "ipython", "ipywidgets"}  # Colab breaks when these change
 INSTALLED = {canonicalize_name(name) for name in fmt.COLAB_INSTALLS}
@@ -199,15 +198,3 @@ def test_it_says_when_the_helper_is_of_another_version(tmp_path: Path) -> None:
 def test_it_does_nothing_on_your_own_machine(colab: Colab) -> None:
     assert colab.run(missing="torchinfo", colab=False) == ["helper: none"]
     assert list(colab.content.iterdir()) == [] and colab.pip == []
-
-
-@pytest.mark.slow
-def test_a_lesson_runs_from_its_one_file_in_an_empty_folder(tmp_path: Path) -> None:
-    """As `make colab` runs all of them with Colab's versions; here one, with the versions that are installed."""
-    variables = environment(Path(sys.executable), make_remote(tmp_path / "remote"), tmp_path)
-    task = lone_task(fmt.lessons()[0].path, variables, tmp_path)
-    assert list(task.cwd.iterdir()) == [task.source]
-    (outcome,) = execute_all([task], jobs=1)
-    assert outcome.ok, f"{outcome.cell}: {outcome.error}"
-    clone = task.cwd / fmt.github_url().rsplit("/", 1)[1]
-    assert list((clone / "runs").iterdir()), "the lesson kept its runs elsewhere, so its helper was not the clone's"

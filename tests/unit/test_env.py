@@ -41,6 +41,7 @@ def test_same_seed_same_draws(torch_settings):
     env.set_seed(8)
     assert draws() != first
     assert torch.get_num_threads() == 1
+    assert torch.are_deterministic_algorithms_enabled() and torch.is_deterministic_algorithms_warn_only_enabled()
 
 
 def test_threads_none_leaves_the_count_alone(torch_settings):

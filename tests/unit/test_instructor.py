@@ -1,6 +1,8 @@
 """docs/instructor: a section for every lesson, its minutes, cells that exist, links that lead somewhere."""
 
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -113,3 +115,15 @@ def test_conda_and_binder_get_the_pinned_packages_and_the_course():
     assert re.fullmatch(r"python=3\.1[123]", conda[0]) and conda[1:] == ["pip"]
     assert pip == {"pip": ["-r requirements.txt", "-e ."]}
     assert f"conda activate {environment['name']}" in (KIT / "machines.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_what_conda_and_binder_install_fits_together(package_index):
+    environment = yaml.safe_load((fmt.ROOT / "environment.yml").read_text(encoding="utf-8"))
+    python = environment["dependencies"][0].removeprefix("python=")
+    compile = [sys.executable, "-m", "uv", "pip", "compile", "-q", "--no-header", "--no-annotate"]
+    with package_index():  # no conda here: what it adds to Python and pip is this file, and the course in this folder
+        asked = [*compile, "--python-version", python, "requirements.txt", "pyproject.toml"]
+        answer = subprocess.check_output(asked, cwd=fmt.ROOT, text=True)
+    pinned = set(re.findall(r"(?m)^([\w.-]+==[^\s;]+)", (fmt.ROOT / "requirements.txt").read_text(encoding="utf-8")))
+    assert pinned >= set(answer.split())
