@@ -28,8 +28,8 @@ def use_style() -> None:
     plt.rcParams.update(
         {
             "figure.figsize": (6, 3),
-            "figure.dpi": 90,
-            "savefig.dpi": 90,
+            "figure.dpi": 120,
+            "savefig.dpi": 120,
             "font.size": 9,
             "axes.titlesize": 10,
             "axes.spines.top": False,

@@ -34,12 +34,11 @@ def lesson_runs() -> dict[str, dict[str, str]]:
 def progress() -> pd.DataFrame:
     """One row a lesson: the day and profile of its last run; how many exercises are right, were tried, are there."""
     runs, notes, rows = lesson_runs(), exercises.noted(), []
-    for number in exercises.lesson_numbers():
-        module = exercises.lesson_module(number)
-        status = [notes[key]["status"] for key in module.EXERCISES if key in notes]
-        run = runs.get(module.LESSON, {"when": "", "profile": ""})
-        counts = (status.count("right"), len(status), len(module.EXERCISES))
-        rows.append((module.LESSON, run["when"][:10], run["profile"], *counts))
+    for lesson, keys in exercises.listed().items():
+        status = [notes[key]["status"] for key in keys if key in notes]
+        run = runs.get(lesson, {"when": "", "profile": ""})
+        counts = (status.count("right"), len(status), len(keys))
+        rows.append((lesson, run["when"][:10], run["profile"], *counts))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

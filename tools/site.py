@@ -5,6 +5,7 @@ or formula comes from elsewhere. Sphinx, MyST-NB and the theme Furo make them; d
 """
 
 import argparse
+import base64
 import os
 import re
 import shutil
@@ -24,11 +25,15 @@ SETTINGS = ROOT / "docs" / "site"
 NEEDS = ("sphinx", "myst_nb", "furo", "latex2mathml")
 FRONT, REST = "The course", "Set up and run"  # the README's section on the front page; the page with its others
 FIRST = ("docs/CONCEPTS.md", "docs/GLOSSARY.md", "data/README.md")  # of the documents; others of docs/ come between
+NAME_CELLS = ("docs/CONCEPTS.md", "docs/instructor/lessons.md")  # under headings that are lessons' names
 LAST = ("CONTRIBUTING.md", "docs/style.md", "CHANGELOG.md")
 COLAB = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]")  # a picture from elsewhere
 CODE = re.compile(r"(^```.*?^```|`[^`\n]*`)", re.DOTALL | re.MULTILINE)
 TARGET = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
+LESSON_NAME = re.compile(r"`(\d\d_\w+)`")
 PICTURES = (".png", ".svg")
+DOTS = re.compile(r"\bdpi(?:[\"']\])?\s*=\s*(\d+)")  # of a figure or, in rcParams, of all figures that follow
+USUAL_DOTS = 90  # an inch, as course_utils.plots.use_style has it
 FOLDED = "Code that fetches the course in Colab; it does nothing on your own machine"
 
 
@@ -56,9 +61,16 @@ def resolved(target: str, page: str, pages: set[str]) -> str:
 
 
 def page_text(text: str, page: str, pages: set[str]) -> str:
-    """Markdown of the file `page` as the site needs it: no picture from elsewhere, links resolved, code untouched."""
+    """Markdown of the file `page` as the site needs it: no picture from elsewhere, links resolved, code untouched.
+
+    A lesson's name, `05_baseline`, becomes a link to it.
+    """
     pieces = CODE.split(COLAB.sub("[Open in Colab]", text))
     pieces[::2] = [TARGET.sub(lambda found: resolved(found[1], page, pages), piece) for piece in pieces[::2]]
+    for at in range(1, len(pieces), 2):
+        name = LESSON_NAME.fullmatch(pieces[at])
+        if name and not pieces[at - 1].endswith("[") and (file := f"notebooks/{name[1]}.ipynb") in pages - {page}:
+            pieces[at] = f"[{pieces[at]}]({os.path.relpath(file, os.path.dirname(page) or '.')})"
     return "".join(pieces)
 
 
@@ -72,39 +84,69 @@ def front_and_rest(readme: str) -> tuple[str, str]:
     return opening + front[0], f"# {REST}\n\n" + "".join(rest)
 
 
+def title(lesson: Lesson) -> str:
+    """What a lesson is called on the site; the number is how the others speak of it, and sorts what a search finds."""
+    return f"{lesson.slug[:2]} · {lesson.course['question']}"
+
+
 def course_map(lessons: list[Lesson]) -> str:
     """The table on the front page: a row a lesson, its question the link."""
     rows = ["| Part | Lesson | Runs in | Ideas |", "|---|---|---|---|"]
     for lesson in lessons:
         about = lesson.course
-        link = f"[{lesson.slug[:2]} · {about['question']}](notebooks/{lesson.slug}.ipynb)"
+        link = f"[{title(lesson)}](notebooks/{lesson.slug}.ipynb)"
         facts = (about["part"], link, fmt.minutes_in_words(about["minutes_cpu"]), idea_range(about["concepts"]))
         rows.append(f"| {' | '.join(facts)} |")
     return "\n".join(rows)
 
 
-def with_cell_links(concepts: str, lessons: list[Lesson]) -> str:
-    """The index of concepts with the cells it names as links to them."""
-    sections = re.split(r"(?m)^(?=## )", concepts)
+def with_cell_links(text: str, page: str, lessons: list[Lesson]) -> str:
+    """The text of the file `page` with the cells that it names under a lesson's heading as links to them."""
+    sections = re.split(r"(?m)^(?=## )", text)
+    folder = os.path.relpath("notebooks", os.path.dirname(page))
     by_heading = {f"## {lesson.slug}": lesson for lesson in lessons}
     for at, section in enumerate(sections):
         lesson = by_heading.get(section.partition("\n")[0])
         for name in [cell["id"] for cell in lesson.code] if lesson else []:
-            link = f"[`{name}`](../notebooks/{lesson.slug}.ipynb#cell-{name})"
+            link = f"[`{name}`]({folder}/{lesson.slug}.ipynb#cell-{name})"
             sections[at] = sections[at].replace(f"`{name}`", link)
     return "".join(sections)
 
 
+def lesson_text(text: str, lesson: Lesson) -> str:
+    """A markdown cell with the lesson's number in its title, and under its exercises where they check themselves."""
+    if text.startswith("# "):
+        return text.replace(f"# {lesson.course['question']}", f"# {title(lesson)}", 1)
+    if text.startswith("## Exercises\n"):
+        link = f"[a notebook](exercises/{lesson.path.name})"
+        return f"{text.rstrip()}\n\nThey are in {link} too, which checks your answers and has hints and solutions.\n"
+    return text
+
+
+def picture_width(cell: dict, dots: int) -> dict[str, str]:
+    """The width of a cell's picture with `dots` an inch, where they are fewer than usual: letters keep one size."""
+    pictures = [output["data"]["image/png"] for output in cell["outputs"] if "image/png" in output.get("data", {})]
+    if not pictures or dots >= USUAL_DOTS:
+        return {}
+    pixels = int.from_bytes(base64.b64decode("".join(pictures[0]))[16:20], "big")  # the first number in a PNG file
+    return {"width": f"{pixels * USUAL_DOTS / dots:.0f}px"}
+
+
 def lesson_page(lesson: Lesson, pages: set[str]) -> dict:
     """The notebook as the site needs it: alt texts where MyST-NB looks for them, an anchor a cell, set-up folded."""
-    notebook = lesson.notebook
+    notebook, dots = lesson.notebook, USUAL_DOTS
     for cell in notebook["cells"]:
+        source = fmt.source(cell)
         if cell["cell_type"] == "markdown":
-            cell["source"] = page_text(fmt.source(cell), f"notebooks/{lesson.path.name}", pages)
+            cell["source"] = page_text(lesson_text(source, lesson), f"notebooks/{lesson.path.name}", pages)
         else:
+            said = DOTS.search(source)
+            here = int(said[1]) if said else dots
+            dots = here if said and "rcParams" in source else dots
             cell["metadata"]["anchor"] = f"cell-{cell['id']}"
             alt = cell["metadata"].get("course", {}).get("alt", "A figure of this lesson.")
-            cell["metadata"]["mystnb"] = {"image": {"alt": alt}, "code_prompt_show": FOLDED, "code_prompt_hide": FOLDED}
+            image = {"alt": alt} | picture_width(cell, here)
+            cell["metadata"]["mystnb"] = {"image": image, "code_prompt_show": FOLDED, "code_prompt_hide": FOLDED}
         if "bootstrap" in fmt.tags(cell):
             cell["metadata"]["tags"].append("hide-input")
     return notebook
@@ -114,8 +156,7 @@ def contents(lessons: list[Lesson], documents: list[str]) -> str:
     """The order of all pages, for the side bar and for "next": set-up, the lessons by part, the documents."""
     entries = {"The course": [f"{REST} <setup>"]}
     for lesson in lessons:
-        title = f"{lesson.slug[:2]} {lesson.course['question']} <notebooks/{lesson.slug}>"
-        entries.setdefault(lesson.course["part"], []).append(title)
+        entries.setdefault(lesson.course["part"], []).append(f"notebooks/{lesson.slug}")
     entries["Reference"] = [document.removesuffix(".md") for document in documents]
     trees = [f"```{{toctree}}\n:hidden:\n:caption: {part}\n\n" + "\n".join(entries[part]) + "\n```" for part in entries]
     return "\n\n".join(trees) + "\n"
@@ -139,8 +180,8 @@ def write_pages(folder: Path) -> int:
     texts = {"index.md": f"{front}\n{contents(lessons, documents)}", "setup.md": rest}
     for name in documents:
         texts[name] = page_text((ROOT / name).read_text(encoding="utf-8"), name, pages)
-    if "docs/CONCEPTS.md" in texts:
-        texts["docs/CONCEPTS.md"] = with_cell_links(texts["docs/CONCEPTS.md"], lessons)
+    for name in set(NAME_CELLS) & set(texts):
+        texts[name] = with_cell_links(texts[name], name, lessons)
     pictures = [path for path in (ROOT / "docs").rglob("*") if path.suffix in PICTURES]
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

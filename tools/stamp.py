@@ -28,6 +28,8 @@ def stamped_notebook(lesson: Lesson) -> dict:
     for cell in notebook["cells"]:
         for tag in texts.keys() & set(fmt.tags(cell)):
             cell["source"] = texts[tag].splitlines(keepends=True)
+        if "bootstrap" in fmt.tags(cell):  # it does nothing at home: JupyterLab folds it
+            cell["metadata"]["jupyter"] = {"source_hidden": True}
     return notebook
 
 

@@ -5,6 +5,7 @@ A check gets the learner's answers as arguments and nothing else: it never looks
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import math
@@ -74,6 +75,20 @@ def lesson_numbers() -> tuple[str, ...]:
     return tuple(sorted(path.stem[-2:] for path in Path(__file__).parent.glob("lesson_[0-9][0-9].py")))
 
 
+def listed() -> dict[str, tuple[str, ...]]:
+    """The keys of each lesson's exercises, by the lesson's name; read from the source, since judges load PyTorch."""
+    there = {}
+    for number in lesson_numbers():
+        tree = ast.parse((Path(__file__).parent / f"lesson_{number}.py").read_text(encoding="utf-8"))
+        named = {
+            node.targets[0].id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
+        there[ast.literal_eval(named["LESSON"])] = tuple(map(ast.literal_eval, named["EXERCISES"].keys))
+    return there
+
+
 def find(key: str) -> Exercise:
     """The exercise of a key such as "05.2". Raises ValueError naming the keys there are."""
     shape = KEY.fullmatch(key) if isinstance(key, str) else None
@@ -90,8 +105,9 @@ def judge(key: str, *answers: Any) -> Outcome:
     exercise = find(key)
     if not answers:
         raise ValueError(f'check("{key}", …) needs your answer as an argument')
-    if any(untouched(answer) for answer in answers):
-        return Outcome("not tried", UNTRIED)
+    if missing := sum(untouched(answer) for answer in answers):
+        some = f"{missing} of the {len(answers)} answers still {'have' if missing > 1 else 'has'} its dots"
+        return Outcome("not tried", UNTRIED if missing == len(answers) else some)
     try:
         return Outcome("right", exercise.judge(*answers))
     except NotTried as untried:
@@ -125,11 +141,14 @@ def grade(key: str, *answers: Any) -> None:
 
 
 def hint(key: str, number: int = 1) -> None:
-    """Print a hint: 1 is a nudge, the last says nearly everything."""
+    """Print a hint: 1 is a nudge, the last says nearly everything, the number after it is the solution; 0 is silent."""
     hints = find(key).hints
-    if not 1 <= number <= len(hints):
-        raise ValueError(f"exercise {key} has hints 1 to {len(hints)}, not {number}")
-    print(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
+    if not 0 <= number <= len(hints) + 1:
+        raise ValueError(f"exercise {key} has hints 1 to {len(hints)}, and its solution is {len(hints) + 1}")
+    if number > len(hints):
+        solution(key)
+    elif number:
+        print(f"Hint {number} of {len(hints)}: {hints[number - 1]}")
 
 
 def solution(key: str) -> None:
@@ -143,7 +162,9 @@ def solution(key: str) -> None:
     cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
     grade_id = f"answer-{key.replace('.', '-')}"  # nbgrader allows no dot
     wanted = next(cell for cell in cells if cell["metadata"].get("nbgrader", {}).get("grade_id") == grade_id)
-    text = "".join(wanted["source"])
+    above, _, text = "".join(wanted["source"]).partition("### BEGIN SOLUTION\n")
+    if "..." not in above:  # where names hold dots, the solution gives each of them anew
+        text = above + text
     print("\n".join(line for line in text.splitlines() if "### " not in line))
 
 
@@ -162,7 +183,7 @@ def ask(function: Any, *arguments: Any) -> Any:
     except Exception as error:  # the learner's code may raise anything, and should hear what
         raise NotYet(f"{name} raised {type(error).__name__}: {error}") from error
     if untouched(answer):
-        raise NotTried(f"{name} returns nothing: replace its dots, and end with `return`")
+        raise NotTried(f"{name} returns nothing: put your lines in place of the dots, and end with `return`")
     return answer
 
 

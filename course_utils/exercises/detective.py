@@ -73,7 +73,7 @@ def suspects(answer: Any, fault: str, known: set[str]) -> set[str]:
         raise NotYet(f"{fault}: a set of scan ids is wanted, not {type(answer).__name__}") from None
     strange = sorted(map(str, ids - known))
     if strange:
-        raise NotYet(f"{fault}: {strange[0]!r} is no scan_id of this case; {len(strange)} such names")
+        raise NotYet(f"{fault}: {strange[0]!r} is no scan_id; a mask gives them by table.loc[mask, 'scan_id']")
     if not ids:
         raise NotYet(f"{fault}: nobody is accused yet. {CLUES[fault][1].capitalize()}")
     return ids

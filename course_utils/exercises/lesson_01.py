@@ -42,11 +42,12 @@ def judge_prices_decide(guesses) -> str:
 
 
 # ── 01.2 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-#              thick, normal, gap, in mm: thick, in mm: thin, gap, normal, exactly at the limit, both gaps, thick
-THICKNESS = (350.0, 250.0, np.nan, 0.340, 0.260, np.nan, 280.0, 300.0, np.nan, 420.0)
-ACUITY = (0.1, 0.8, 0.1, 0.1, 0.2, np.nan, np.nan, 0.5, np.nan, np.nan)
-WANTED = np.array([1, 1, 1, 1, 0, 1, 0, 0, 1, 1], dtype=bool)
+#         thick, normal, gap, in mm: thick, in mm: thin, gap, normal, exactly at the limit, both gaps, thick, healthy
+THICKNESS = (350.0, 250.0, np.nan, 0.340, 0.260, np.nan, 280.0, 300.0, np.nan, 420.0, 255.0)
+ACUITY = (0.1, 0.8, 0.1, 0.1, 0.2, np.nan, np.nan, 0.5, np.nan, np.nan, 0.2)
+WANTED = np.array([1, 1, 1, 1, 0, 1, 0, 0, 1, 1, 0], dtype=bool)
 CLUES = (  # rows that tell a mistake, and what to say
+    ((10,), "a scan with 255 µm and an acuity of 0.2 went on top: what became of values that were right as they were?"),
     ((0, 1), "350 µm or an acuity of 0.8 alone is left at the bottom: one sign above its limit is enough"),
     (
         (2, 5, 8),
@@ -57,6 +58,7 @@ CLUES = (  # rows that tell a mistake, and what to say
         (6,),
         "the patient with 280 µm and no acuity went on top: one clinic hardly notes acuity, so that gap says little",
     ),
+    ((4,), "0.26 was typed in millimetres and is a thin retina: a slip of the unit alone is no reason to look"),
     ((7,), "300 µm and an acuity of 0.5 lie exactly at the limits, and only what is above them goes on top"),
 )
 
@@ -66,10 +68,11 @@ def judge_pile(on_top) -> str:
     order = np.random.default_rng(1).permutation(len(WANTED))
     # an index out of order, as after a filter
     thickness, acuity = pd.Series(THICKNESS)[order], pd.Series(ACUITY)[order]
-    before = thickness.copy()
+    before = thickness.copy(), acuity.copy()
     said = flags(ask(on_top, thickness, acuity), len(WANTED), "the result of on_top")
-    if not thickness.equals(before):
-        raise NotYet("the column that was handed in has changed: return new values and leave the clinic's table alone")
+    for column, name, kept in ((thickness, "thickness", before[0]), (acuity, "acuity", before[1])):
+        if not column.equals(kept):
+            raise NotYet(f"the {name} handed in has changed: return new values and leave the clinic's table alone")
     wrong = set(order[said != WANTED[order]])
     for rows, sentence in CLUES:
         if wrong & set(rows):
@@ -88,29 +91,31 @@ def judge_travel(precision_at) -> str:
     for recall, false_alarm, share in cases:
         said = number(ask(precision_at, recall, false_alarm, share), "the precision")
         hits, false_hits = recall * share, false_alarm * (1 - share)
+        right = hits / (hits + false_hits)
         mistakes = {
-            recall
-            / (recall + false_alarm): "the share of the sick plays no part in your answer: weigh both rates with it",
-            hits: "that is the share of all scans that are caught; precision asks about the alarms only: divide "
-            "by them",
+            100 * right: "that is in per cent: the result, too, is to lie between 0 and 1",
+            1 - right: "that is the part of the alarms that is false: which part is true?",
+            recall / (recall + false_alarm): "the share of the sick plays no part here: weigh both rates with it",
+            hits: "that is the share of all scans that are caught; precision asks about the alarms: divide by them",
             hits / (hits + false_alarm): "the false alarms come from the healthy only: how large is their share?",
             hits / (hits + (1 - false_alarm) * (1 - share)): "you counted the healthy who are left alone as alarms",
-            recall * share
-            + (1 - false_alarm) * (1 - share): "that is accuracy: right answers among all, not among alarms",
+            hits + (1 - false_alarm) * (1 - share): "that is accuracy: right answers among all, not among alarms",
         }
-        if close(said, hits / (hits + false_hits), 1e-3):
+        if close(said, right, 1e-3):
             continue
         for value, sentence in mistakes.items():
             if close(said, value):
                 raise NotYet(sentence)
         raise NotYet(
-            f"recall {recall:.2f}, false alarms {false_alarm:.2f}, {share:.0%} sick: of 1000 scans "
-            f"{1000 * hits:.0f} are caught "
-            f"and {1000 * false_hits:.0f} flagged by mistake, and you say {said:.3g}"
+            f"recall {recall:.2f}, false alarms {false_alarm:.2f}, {share:.0%} sick: of 1000 scans {1000 * hits:.0f} "
+            f"are caught and {1000 * false_hits:.0f} flagged by mistake, and you say {said:.3g}"
         )
-    none = number(ask(precision_at, 0.0, 0.0, 0.1), "the precision of an alarm that never rings")
-    if none != 0:
-        raise NotYet(f"for an alarm that never rings the task asks for 0, and you say {none:g}")
+    if not close(never_wrong := number(ask(precision_at, 0.5, 0.0, 0.3), "the precision"), 1, 1e-3):
+        raise NotYet(f"an alarm that flags no healthy scan is true whenever it rings, and you say {never_wrong:.3g}")
+    for silent in ((0.0, 0.0, 0.1), (0.7, 0.0, 0.0)):  # it hears nothing; there is nothing to hear
+        none = number(ask(precision_at, *silent), "the precision of an alarm that never rings")
+        if none != 0:
+            raise NotYet(f"for an alarm that never rings the task asks for 0, and you say {none:g}")
     return "the eyes did not change, the waiting room did: quote a precision only together with the share of the sick"
 
 
@@ -145,8 +150,11 @@ def judge_purchase(chosen, saved) -> str:
         )
     if said < 0:
         raise NotYet(f"{said:g} saved visits would be a loss: the person's price minus the network's")
-    if abs(said - right / 1000) < 0.002:
-        raise NotYet(f"{said:g} is what one scan saves: the question is about a thousand")
+    for scans, whose in ((1, "one scan saves"), (200, "the 200 scans of the table save")):
+        if abs(said - scans * right / 1000) < 0.002 * scans:
+            raise NotYet(f"{said:g} is what {whose}: the question is about a thousand")
+    if abs(said - 1000 * visits[best]) < 1:
+        raise NotYet(f"{said:g} is what {best} costs itself: how much is that below the person?")
     raise NotYet(
         f"{said:g} is not what the table gives: costs times counts, added up, over 200 scans, then against 0.7"
     )
@@ -159,8 +167,7 @@ EXERCISES = {
         judge_prices_decide,
         (
             "Take one patient and one decision: each diagnosis has a probability and a price. What does the "
-            "decision cost "
-            "on average?",
+            "decision cost on average?",
             "expected = np.array(probabilities) @ np.array(TRIAGE.cost) gives three numbers a patient; the "
             "smallest wins.",
         ),

@@ -16,12 +16,16 @@ LESSON = "02_explore_the_data"
 def judge_kappa(kappa) -> str:
     """02.1: Cohen's kappa of two readers against the package's."""
     rng = np.random.default_rng(2)
-    for size, classes in ((60, 2), (200, 4), (30, 3)):
+    for size, classes, alike in ((60, 2, 0.7), (200, 4, 0.7), (30, 4, 0)):
         a = rng.choice(classes, size, p=np.arange(classes, 0, -1) / sum(range(classes + 1)))
-        b = np.where(rng.random(size) < 0.7, a, rng.integers(0, classes, size))
-        said = number(ask(kappa, a.copy(), b.copy()), "kappa")
-        if close(said, cohens_kappa(a, b)):
+        b = np.where(rng.random(size) < alike, a, rng.integers(0, classes, size))
+        if not alike:  # readers who contradict each other, and two classes that neither of them names
+            a, b = np.where(a > 1, 3, 0), np.where(a > 1, 0, 3 * (b > 1))
+        said, right = number(ask(kappa, a.copy(), b.copy()), "kappa"), cohens_kappa(a, b)
+        if close(said, right):
             continue
+        if right < 0 <= said:
+            raise NotYet(f"two readers who agree less often than by chance have a kappa below 0; yours is {said:.2f}")
         same, shares = float((a == b).mean()), [np.bincount(who, minlength=classes) / size for who in (a, b)]
         by_chance = float(shares[0] @ shares[1])
         pooled = float(((shares[0] + shares[1]) ** 2).sum() / 4)
@@ -39,8 +43,8 @@ def judge_kappa(kappa) -> str:
                 "by class"
             )
         raise NotYet(
-            f"the readers agree on {same:.2f}, by chance on {by_chance:.2f}; your kappa is {said:.3f}: which "
-            f"share is it?"
+            f"these readers name the classes {', '.join(map(str, np.union1d(a, b)))}, agree on {same:.2f}, by chance "
+            f"on {by_chance:.2f}; your kappa is {said:.3f}: which share is it?"
         )
     return "zero is chance and one is full agreement, whatever the classes' shares: that is why kappa can be compared"
 
@@ -56,10 +60,12 @@ def judge_copies(copies) -> str:
     images[11] = images[4][::-1]  # not a copy: the same pixels, upside down
     wanted = np.isin(np.arange(12), (0, 2, 5, 7, 9))
     said = flags(ask(copies, images.copy()), 12, "the result of copies")
+    if said.all():
+        raise NotYet("all 12 scans are accused: is each compared with itself, or is one fingerprint the same for all?")
     if said[[3, 10]].any():
         raise NotYet(
-            "two scans that differ in one pixel near the middle count as copies: print str(image) and see what it "
-            "leaves out"
+            "two scans that differ in one pixel near the middle count as copies: does your fingerprint see every "
+            "pixel? (Print str(image).)"
         )
     if said[[4, 11]].any():
         raise NotYet("a scan and its upside-down twin count as copies: their pixels are the same, their order is not")
@@ -96,7 +102,7 @@ def judge_readers(chosen, minutes) -> str:
     removed = SCANS * (PLANS["one trained reader"][3] - PLANS[best][3])
     extra = SCANS * (cost[best] - cost["one trained reader"])  # minutes
     said, right = number(minutes, "minutes"), extra / removed
-    if abs(said - right) < 0.01 * right:
+    if abs(said - right) < 0.5:  # whole minutes will do
         return "each label repaired costs less than with one specialist: disagreement says where an hour is worth most"
     if abs(said - SCANS * cost[best] / removed) < 0.5:
         raise NotYet(
@@ -107,8 +113,11 @@ def judge_readers(chosen, minutes) -> str:
         raise NotYet(f"{said:.2f} looks like hours: the question is about minutes")
     if abs(said - SCANS * (PLANS[best][0] + PLANS[best][2] - 1) / removed) < 0.5:
         raise NotYet("the referee reads only the scans on which the two differ, 15 in 100, and you pay for all of them")
+    if abs(said - SCANS * (PLANS[best][0] - 1) / removed) < 0.05:
+        raise NotYet(f"{said:.4g} pays the two readers, and nobody yet for settling what they differ on")
     raise NotYet(
-        f"{said:.4g} does not follow: the minutes that come on top, over all scans, by the wrong labels that go"
+        f"{said:.4g} does not follow: divide the minutes that come on top, over all scans, by the number of wrong "
+        f"labels that go"
     )
 
 

@@ -33,17 +33,15 @@ def judge_first_losses(guesses) -> str:
         if abs(said - wanted) <= 0.02:
             continue
         if said < 0:
-            raise NotYet(
-                f"{name}: a cross-entropy is never negative, the logarithm of a probability is: a minus is missing"
-            )
-        if abs(said - wanted / math.log(2)) < 0.02:
-            raise NotYet(f"{name}: {said:g} is in bits; the course counts in nats, with the natural logarithm")
-        if abs(said - wanted / math.log(10)) < 0.02:
-            raise NotYet(f"{name}: {said:g} comes from the logarithm to base ten; nats take the natural one")
-        if name == "always the class shares" and abs(said - LOSSES["untrained, four classes"]) < 0.02:
-            raise NotYet(f"{name}: ln 4 is for four equal classes; average the four losses, each with its share")
-        if said < 1 and name != "true class gets 1" and "two" not in name:
-            raise NotYet(f"{name}: {said:g} looks like a probability; the loss is minus its logarithm, here above 1")
+            raise NotYet(f"{name}: logarithms of probabilities are negative, cross-entropies never: a minus is missing")
+        for base, words in (2, "is in bits, with base two"), (10, "comes from the logarithm to base ten"):
+            if abs(said - wanted / math.log(base)) < 0.02:
+                raise NotYet(f"{name}: {said:g} {words}; the course counts in nats, with the natural logarithm")
+        if abs(said - math.exp(-wanted)) < 0.005:
+            raise NotYet(f"{name}: {said:g} is a probability, that of the true class; the loss is minus its logarithm")
+        if name == "always the class shares":
+            equal = "ln 4 is for four equal classes" if abs(said - math.log(4)) < 0.02 else f"not {said:g}"
+            raise NotYet(f"{name}: {equal}; each class has a loss of its own: average the four, each with its share")
         raise NotYet(f"{name}: not {said:g}. Which probability has the true class? The loss is minus its logarithm")
     return "ln K is where a sound classifier starts, the class shares are the habit to beat: look at both first"
 
@@ -85,26 +83,37 @@ def judge_step(step) -> str:
             raise NotYet("what comes back still carries its graph, and every batch stays in memory: return loss.item()")
         value = number(loss, "the loss that step returns")
         if not close(value, before, 1e-6) and close(value, crossed, 1e-6):
-            raise NotYet(
-                f"model(inputs) is {tuple(model(x).shape)}, targets {tuple(y.shape)}: which shape has their difference?"
-            )
+            shapes = f"model(inputs) is {tuple(model(x).shape)}, targets {tuple(y.shape)}"
+            raise NotYet(f"{shapes}: which shape has their difference?")
         if torch.equal(after[-1], after[-2] if len(after) > 1 else start):
-            raise NotYet("the weights do not move: backward() only fills .grad, and somebody has to take the step")
+            raise NotYet("the weights do not move: are backward and step both there, in this order, nothing between?")
         if not close(value, before, 1e-6):
-            raise NotYet(f"the mean squared error was {before:.4f} before the step, and yours says {value:.4f}")
+            times = f", {value / before:.3g} times as much" if value > 1.5 * before else ""
+            raise NotYet(f"the mean squared error was {before:.4f} before the step, and yours says {value:.4f}{times}")
     sound = _reference(start, batches, 0.1)
     if not close(after[0], sound[0], 1e-8):
         raise NotYet("already the first step goes elsewhere than plain descent on the mean squared error would")
     if not close(after[1], sound[1], 1e-8):
-        raise NotYet(
-            "the first step is right, the second follows old batches, too: backward() adds to .grad. Who clears it?"
-        )
+        raise NotYet("the first step is right, the second follows an old batch, too: backward() adds to .grad")
     if not close(after[2], sound[2], 1e-8):
         raise NotYet("full batches work, a last batch of a single scan does not: look at its shapes")
     return "clear, forward, backward, step, and a number comes back: three bugs of which none had raised an error"
 
 
 # ── 04.3 ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _slip(values, name: str, x, w, b, y) -> str | None:
+    """The slip in the slopes along the logits that gives these very values, in words."""
+    logits, truth = x @ w.T + b, F.one_hot(y, len(b))
+    slips = {
+        "the truth is missing. Subtract one where each scan's true class stands": logits.softmax(1),
+        "each scan lost a one for every class in y; only its own should": logits.softmax(1) - truth.amax(0),
+        "softmax ran down the scans; the classes of one scan share its probability": logits.softmax(0) - truth,
+        "the logits are x @ w.T alone; where are the biases b?": (logits - b).softmax(1) - truth,
+    }
+    along = (lambda delta: delta.T @ x / len(x)) if name == "weights" else (lambda delta: delta.mean(0))
+    return next((sentence for sentence, delta in slips.items() if close(values, along(delta).numpy())), None)
+
+
 def judge_gradient(gradient) -> str:
     """04.3: slopes of the mean cross-entropy along weights and biases of a linear layer, against autograd."""
     rng = torch.Generator().manual_seed(5)
@@ -114,31 +123,36 @@ def judge_gradient(gradient) -> str:
         )
         w = (factor * w).requires_grad_()
         b.requires_grad_()
-        y = torch.randint(classes, (size,), generator=rng)
+        y = torch.randint(classes - (factor > 1), (size,), generator=rng)  # a batch may lack the last class
         F.cross_entropy(x @ w.T + b, y).backward()
-        said = ask(gradient, x.clone(), w.detach().clone(), b.detach().clone(), y.clone())
+        w_grad, b_grad, w, b = w.grad, b.grad, w.detach(), b.detach()
+        try:
+            with torch.no_grad():  # the task is to do without autograd
+                said = ask(gradient, x.clone(), w.clone(), b.clone(), y.clone())
+        except NotYet as error:
+            if "does not require grad" in str(error):
+                raise NotYet("autograd is switched off here: write the slopes out, from section 3's facts") from None
+            raise NotYet(f"{error}; x was {tuple(x.shape)}, w {tuple(w.shape)}, y {y.tolist()}") from None
         if not isinstance(said, tuple | list) or len(said) != 2:
             raise NotYet("two tensors should come back: the slopes along the weights, then those along the biases")
         if hasattr(said[0], "shape") and tuple(said[0].shape) == (inputs, classes) != (classes, inputs):
             raise NotYet(f"the slopes have the shape {(inputs, classes)}, the weights {(classes, inputs)}")
         if factor > 1 and not all(torch.as_tensor(part).isfinite().all() for part in said):
-            raise NotYet(
-                "large logits give NaN: exp overflows. Subtract each row's largest first, or let torch.softmax do it"
-            )
-        for name, ours, theirs in zip(("weights", "biases"), said, (w.grad, b.grad), strict=True):
+            raise NotYet("large logits give NaN: exp overflows. Subtract each row's largest, or use torch.softmax")
+        for name, ours, theirs in zip(("weights", "biases"), said, (w_grad, b_grad), strict=True):
             values, right = floats(ours, tuple(theirs.shape), f"the slopes along the {name}"), theirs.numpy()
             if close(values, right, 1e-5):
                 continue
-            if close(values, right * size):
-                raise NotYet(f"{name}: {size} times too large. The loss is a mean over the scans, yours is a sum")
-            if close(values, -right):
-                raise NotYet(f"{name}: the sign is turned: probability minus truth, not truth minus probability")
-            if name == "biases" and close(values, right / size):
-                raise NotYet(f"biases: {size} times too small. Divide by the number of scans once: mean or sum")
-            probs = torch.softmax(x @ w.detach().T + b.detach(), 1)
-            if close(values, (probs.T @ x / size).numpy() if name == "weights" else probs.mean(0).numpy()):
-                raise NotYet(f"{name}: the truth is missing. Subtract one where each scan's true class stands")
-            raise NotYet(f"{name}: the largest difference from autograd is {np.abs(values - right).max():.3g}")
+            ratio = float((values * right).sum() / (right**2).sum())
+            if ratio and close(values, ratio * right):
+                if ratio < 0:
+                    raise NotYet(f"{name}: the sign is turned: probability minus truth, not truth minus probability")
+                off = f"{ratio:.3g} times too large" if ratio > 1 else f"{1 / ratio:.3g} times too small"
+                raise NotYet(f"{name}: {off}. The loss is a mean over the {size} scans: divide by their number once")
+            if slip := _slip(values, name, x, w, b, y):
+                raise NotYet(f"{name}: {slip}")
+            where = " where logits are in the thousands" if factor > 1 else ""
+            raise NotYet(f"{name}: the largest difference from autograd is {np.abs(values - right).max():.3g}{where}")
     return "two facts gave the whole gradient: probability minus truth, then the slopes travel back through the product"
 
 
@@ -161,9 +175,8 @@ def judge_insurance(chosen, moved) -> str:
             where = "mean" if name == "MSE" else "median, the sixth of eleven in order,"
             raise NotYet(f"{name}: not {value:g} µm. Its favourite is the {where} of the targets: subtract the two")
     if choice(chosen, ("MSE", "MAE"), "chosen") != "MAE":
-        raise NotYet(
-            f"you measured {said['MSE']:.0f} µm for MSE, {said['MAE']:.0f} for MAE: which one is less easily led away?"
-        )
+        moves = f"{said['MSE']:.0f} µm for MSE, {said['MAE']:.0f} for MAE"
+        raise NotYet(f"you measured {moves}: which one is less easily led away?")
     return "a median moves by ranks, a mean by distances: an insurance against slips, and no reason to leave them in"
 
 
@@ -195,8 +208,8 @@ EXERCISES = {
         "write",
         judge_gradient,
         (
-            "delta is (N, K): softmax of the logits, minus one at each scan's true class, divided by the number "
-            "of scans.",
+            "Section 3 has two facts: one gives the slopes along the logits, (N, K), the other takes them on to w and "
+            "b. Where does the mean over the scans come in?",
             "delta = torch.softmax(x @ w.T + b, 1); delta[torch.arange(len(y)), y] -= 1; delta /= len(y); "
             "return delta.T @ x, delta.sum(0).",
         ),
@@ -207,8 +220,8 @@ EXERCISES = {
         "decide",
         judge_insurance,
         (
-            "The favourite of the MSE is the mean, that of the MAE the median. Compare each with itself, before "
-            "and after.",
+            "Which one number is closest to all in squares, which in plain distances? Section 2 names both. Compare "
+            "each with itself, after minus before.",
             "typed.mean() - repaired.mean() and np.median(typed) - np.median(repaired); both are negative.",
         ),
         points=2,

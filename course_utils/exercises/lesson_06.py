@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from course_utils.exercises.answers import entries, floats
-from course_utils.exercises.core import Exercise, NotYet, ask, choice, number
+from course_utils.exercises.core import Exercise, NotTried, NotYet, ask, choice, number
 
 LESSON = "06_overfit"
 
@@ -33,6 +33,8 @@ def judge_curves(guesses) -> str:
         said = choice(guesses[name], PICTURES, name)
         if said == wanted:
             continue
+        if said == "flat at ln 4":
+            raise NotYet(f"{name}: flat means that nothing moves, and here a step follows each batch")
         if "shuffled" in name and said == "training perfect, validation behind":
             raise NotYet(f"{name}: nothing about a scan tells its label now, so what is left for new scans?")
         if "shuffled" in name:
@@ -62,35 +64,43 @@ CURVES = (
     ([1.2, 1.0, 0.9, 0.8], 2),  # never stops
     ([1.0, 0.9, 0.95, 0.85, 0.9, 0.8, 0.9, 0.9], 2),  # bad epochs, but never two in a row
     ([0.9, 0.9, 0.9, 0.9], 2),  # as good as before is no progress
-    ([0.5, 0.8, 0.7, 0.6, 0.55], 3),  # getting better again is not beating the best
+    ([0.5, 0.8, 0.7, 0.6, 0.55, 0.52], 3),  # getting better again is not beating the best
+    ([1.0, 0.8, 0.9, 0.85], 5),  # the losses run out before the patience does
 )
 
 
 def judge_patience(stop) -> str:
-    """06.2: early stopping on five curves of validation losses."""
+    """06.2: early stopping on six curves of validation losses."""
     for losses, patience in CURVES:
-        said = ask(stop, list(losses), patience)
-        best, last = floats(said, (2,), "the pair of epochs, best and last,").tolist()
         right, case = _stopped(losses, patience), f"{losses}, patience {patience}"
+        try:
+            said = ask(stop, list(losses), patience)
+        except NotTried:
+            if losses is CURVES[0][0]:
+                raise
+            raise NotYet(f"{case}: nothing comes back when the losses run out before the patience") from None
+        best, last = floats(said, (2,), "the pair of epochs, best and last,").tolist()
         if (best, last) == right:
             continue
+        if (last, best) == right:
+            raise NotYet(f"{case}: the best epoch is asked for first, then the last")
         if (best + 1, last + 1) == right or (best + 1, last) == right:
             raise NotYet(f"{case}: epochs are counted from 1, like the rows of `fit`'s history")
         if best == 1 + int(np.argmin(losses)) and best > right[1]:
             raise NotYet(
-                f"{case}: you chose epoch {best:g}, and training had stopped before; nobody knew it would come"
+                f"{case}: you chose epoch {best:g}; training had stopped before, and nobody knew it would come"
             )
         if losses[0] == losses[-1] and last != right[1]:
             raise NotYet(f"{case}: a loss equal to the best is no progress, yet you stop only in epoch {last:g}")
         if best == right[0] and last == right[1] + 1:
             raise NotYet(f"{case}: one epoch too late; stop in the epoch in which the patience is used up")
+        if best != _stopped(losses[: max(int(last), 1)], len(losses) + 1)[0]:
+            raise NotYet(f"{case}: up to epoch {last:g}, the lowest loss is not that of epoch {best:g}")
         if last < right[1]:
-            raise NotYet(f"{case}: epoch {last:g} is too early. Count the epochs since the best one")
-        if last > right[1]:
-            raise NotYet(
-                f"{case}: still running in epoch {last:g}; compare with the best loss so far, not with the last"
-            )
-        raise NotYet(f"{case}: the lowest loss so far was not that of epoch {best:g}")
+            raise NotYet(f"{case}: epoch {last:g} is too early. How many epochs have passed since the best one?")
+        if last > len(losses):
+            raise NotYet(f"{case}: epoch {last:g} was never trained: with the last loss training ends")
+        raise NotYet(f"{case}: still running in epoch {last:g}; compare with the best loss so far, not with the last")
     return "the best epoch's network is kept, the last one's thrown away: store weights whenever the best moves"
 
 
@@ -104,15 +114,16 @@ def judge_cost(conv_cost) -> str:
         right = sum(p.numel() for p in conv.parameters())
         products = conv.weight.numel() * conv(torch.zeros(1, c_in, side, side))[0, 0].numel()
         case = f"{c_in} → {c_out} channels, kernel {kernel}, map {side} × {side}"
+        if (operations, weights) == (right, products):
+            raise NotYet(f"{case}: the weights are asked for first, then the multiply-adds")
         if weights != right:
-            if weights == right - c_out:
-                raise NotYet(f"{case}: {c_out} weights are missing, one for each channel that comes out: the biases")
+            biases = weights - conv.weight.numel()
+            if biases in (0, 1, c_in, c_in * c_out):
+                raise NotYet(f"{case}: {biases:g} of your weights are biases. Who has one: each input, pair or output?")
             if weights == c_in * c_out * kernel + c_out:
                 raise NotYet(f"{case}: the window has {kernel} × {kernel} places, and you counted {kernel}")
             if side**2 <= weights / (c_in * c_out * kernel):
-                raise NotYet(
-                    f"{case}: every place uses the same weights, so the size of the map does not multiply them"
-                )
+                raise NotYet(f"{case}: every place uses the same weights; the size of the map does not multiply them")
             raise NotYet(f"{case}: {weights:g} is not the number of weights: every output listens to all inputs")
         if operations == products:
             continue
@@ -120,6 +131,8 @@ def judge_cost(conv_cost) -> str:
             raise NotYet(f"{case}: twice too many. A multiplication with its addition is asked for as one, not as two")
         if operations == conv.weight.numel() * side:
             raise NotYet(f"{case}: the map has {side} × {side} places, and you counted {side}")
+        if operations == conv.weight.numel() * (side - kernel + 1) ** 2:
+            raise NotYet(f"{case}: {operations:g} is for a map that shrinks by the kernel; this one keeps its size")
         if operations == right * side**2:
             raise NotYet(f"{case}: a bias is added and multiplies nothing, so it counts among the weights only")
         raise NotYet(f"{case}: not {operations:g}: each weight but the biases works once at each place of the map")
@@ -137,21 +150,22 @@ def judge_purchase(chosen, at_8000) -> str:
     per_ten = (high - low) / np.log10(last / first)
     fitted = np.polyfit(np.log(list(CURVE)), list(CURVE.values()), 1)
     said, right = number(at_8000, "at_8000"), high + per_ten * np.log10(MORE / last)
-    if said > 1:
-        raise NotYet(f"an accuracy of {said:.2f} cannot be: the curve is straight on a logarithmic axis of scans")
+    if said > 2:
+        raise NotYet(f"accuracies are shares between 0 and 1 here, and {said:g} is none")
+    if said > 0.9:
+        raise NotYet(f"{said:.2f} is steeper than the curve, which is straight in the logarithm of scans, not in scans")
     if not min(right, np.polyval(fitted, np.log(MORE))) - 0.006 < said < right + 0.006:
         if abs(said - (high + per_ten)) < 0.005:
             raise NotYet(f"{said:.3f} would be ten times 2,500 scans; 8,000 are little more than three times as many")
         if abs(said - (high + per_ten * np.log(MORE / last))) < 0.01:
             raise NotYet("a slope a factor of ten goes with log10; you mixed it with the natural logarithm")
+        if abs(said + high - right) < 0.01:
+            raise NotYet(f"{said:.3f} is the gain alone: from which accuracy does it start?")
         if abs(said - high) < 0.02:
             raise NotYet(f"{said:.3f} takes the curve for flat; it still climbs, by {per_ten:.2f} for a factor of ten")
         raise NotYet(f"not {said:.3f}: a factor of ten brings {per_ten:.2f}; which part of that is 2,500 to 8,000?")
     if choice(chosen, ("labels", "wider network"), "chosen") != "labels":
-        raise NotYet(
-            f"you read {said:.2f} at 8,000 scans, and the wider network was measured at {WIDER}: which one "
-            f"reaches {GOAL}?"
-        )
+        raise NotYet(f"you read {said:.2f} at 8,000 scans, the wider network has {WIDER}: which one reaches {GOAL}?")
     return "the curve defends it, as far as a straight line goes: buy a part first, and see whether it still climbs"
 
 
@@ -194,7 +208,7 @@ EXERCISES = {
         "decide",
         judge_purchase,
         (
-            "From 250 to 2,500 is a factor of ten: that is the slope. log10(8000 / 2500) is about a half of one.",
+            "On which axis is the curve straight? From 250 to 2,500 is one step there: how long is that to 8,000?",
             "0.700 + 0.150 * log10(8000 / 2500); then compare it with 0.708, and both with 0.75.",
         ),
         points=2,

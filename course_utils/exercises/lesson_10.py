@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import wraps
 
 import numpy as np
 import torch
@@ -26,9 +27,7 @@ MOVES = {name: place > 1 for place, name in enumerate(WHAT)}
 REASONS = {
     WHAT[0]: "no gradient reaches a weight with requires_grad off, and no optimizer moves it",
     WHAT[1]: "the gain is a parameter like any other weight: what did requires_grad_(False) do to it?",
-    WHAT[
-        2
-    ]: "it learns by no gradient: it is measured, whenever the layer is in training mode. In which mode is it here?",
+    WHAT[2]: "no gradient moves it: it is measured, whenever the layer is in training mode. In which mode is it here?",
     WHAT[3]: "the head is not frozen: it has a gradient, and the optimizer takes a step",
     WHAT[4]: "in evaluation mode the stages normalise by the running statistics. Are these still the old ones?",
 }
@@ -44,23 +43,25 @@ def judge_frozen(guesses) -> str:
 
 
 def small_model() -> nn.Sequential:
-    """Two stages with normalisation, and a head."""
+    """Three stages with normalisation, and a head."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        stages = [nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.ReLU()) for _ in range(2)]
+        stages = [nn.Sequential(nn.Linear(5, 5), nn.BatchNorm1d(5), nn.ReLU()) for _ in range(3)]
         return nn.Sequential(*stages, nn.Linear(5, 3))
 
 
 def judge_prepare(prepare) -> str:
-    """10.2: a frozen part stays still through an epoch, whatever mode the model was in."""
+    """10.2: frozen parts stay still through an epoch, whatever mode the model was in."""
     model = small_model()
-    model.train()
+    model[2].eval()  # so that even model.train() alone does something
+    quiet = wraps(prepare)(lambda *parts: (prepare(*parts), "done")[1])  # it returns nothing
     for epoch in range(2):
-        ask(lambda *parts: prepare(*parts) or "done", model, [model[0]])
-        if epoch == 0 and model.training and model[0].training and all(p.requires_grad for p in model.parameters()):
+        state = modes(model)
+        ask(quiet if callable(prepare) else prepare, model, [model[0], model[1]])
+        if epoch == 0 and modes(model) == state:
             raise NotTried
         before = copy.deepcopy(model.state_dict())
-        if not any(weight.requires_grad for weight in model[2].parameters()):
+        if not any(weight.requires_grad for weight in model[3].parameters()):
             raise NotYet("the head has no gradient either: nothing would be learned. Freeze the frozen parts only")
         images = torch.randn(16, 5, generator=torch.Generator().manual_seed(epoch)) + 3
         model(images).square().mean().backward()
@@ -73,17 +74,25 @@ def judge_prepare(prepare) -> str:
     return "training mode for all, then evaluation mode for what is frozen, before every epoch: nothing moves in secret"
 
 
+def modes(model: nn.Module) -> list[bool]:
+    """What `prepare` can set: who is in training mode, and who has a gradient."""
+    return [part.training for part in model.modules()] + [weight.requires_grad for weight in model.parameters()]
+
+
 def check_still(before: dict, model: nn.Module, epoch: int) -> None:
-    """Raises NotYet when the first stage has moved, or the second has not."""
+    """Raises NotYet when one of the first two stages has moved, or the third has not."""
     after = model.state_dict()
     when = "in the first epoch" if epoch == 0 else "in the second epoch, after evaluate had called model.eval()"
-    if not torch.equal(before["0.0.weight"], after["0.0.weight"]):
-        raise NotYet(f"a weight of the frozen stage has moved {when}: requires_grad_(False) is missing")
-    if not torch.equal(before["0.1.running_mean"], after["0.1.running_mean"]):
-        raise NotYet(f"no frozen weight moved, but the frozen stage's running mean did, {when}: in which mode was it?")
-    if torch.equal(before["1.0.weight"], after["1.0.weight"]):
-        raise NotYet(f"the second stage, which should learn, has not moved {when}")
-    if torch.equal(before["1.1.running_mean"], after["1.1.running_mean"]):
+    still = {name: torch.equal(before[name], after[name]) for name in after}
+    if still["0.0.weight"] and still["0.1.running_mean"] and not (still["1.0.weight"] and still["1.1.running_mean"]):
+        raise NotYet(f"of two frozen stages the first stands still, the second has moved {when}: is it forgotten?")
+    if not still["0.0.weight"]:
+        raise NotYet(f"a frozen weight has moved {when}: requires_grad_(False) is missing, with its underscore")
+    if not still["0.1.running_mean"]:
+        raise NotYet(f"no frozen weight moved, but a frozen stage's running mean did, {when}: in which mode was it?")
+    if still["2.0.weight"]:
+        raise NotYet(f"the last stage, which should learn, has not moved {when}")
+    if still["2.1.running_mean"]:
         raise NotYet(f"the stage that learns is in evaluation mode {when}: who puts it back into training mode?")
 
 
@@ -93,7 +102,7 @@ def judge_surest(surest) -> str:
     probs = rng.dirichlet([6, 2, 1, 0.7], 200)
     probs[:, 3] *= 0.2  # the last class is named, but never with confidence
     probs /= probs.sum(axis=1, keepdims=True)
-    probs = np.concatenate([probs, [[0.1, 0.2, 0.3, 0.4]]])
+    probs = np.concatenate([probs, [[0.1, 0.2, 0.3, 0.4], [0.46, 0.02, 0.1, 0.42]]])  # the last is called class 0
     kept = ask(surest, probs.copy(), 0.3)
     kept = floats(kept, (len(probs),), "the result (True for a scan that is kept)") != 0
     named, sure = probs.argmax(axis=1), probs.max(axis=1)
@@ -103,19 +112,20 @@ def judge_surest(surest) -> str:
         if got == wanted:
             if sure[rows & kept].min() < sure[rows & ~kept].max(initial=0):
                 raise NotYet(
-                    f"class {k}: as many as they should be, but not the surest ones. In which order did you sort?"
+                    f"class {k}: as many as there should be, but not the surest. In which order are they sorted?"
                 )
             continue
         if kept.sum() == math.ceil(0.3 * len(probs)) and sure[kept].min() > sure[~kept].max():
             raise NotYet("the surest of all scans, whatever their class: the rare class is left out, as in the lesson")
         if got == int(0.3 * rows.sum()):
             raise NotYet(f"class {k} is named {rows.sum()} times and keeps {got}: rounded down, a rare one has none")
-        raise NotYet(
-            f"of the {rows.sum()} scans that the teacher calls class {k}, {wanted} should be kept, and {got} are"
-        )
+        raise NotYet(f"the teacher calls {rows.sum()} scans class {k}: {wanted} of these should be kept, and {got} are")
     empty = floats(ask(surest, np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0]]), 0.5), (2,), "the result") != 0
     if empty.tolist() != [True, False]:
-        raise NotYet("with classes that are never named, other scans are kept: does an empty class upset the count?")
+        raise NotYet(
+            f"two scans, both called class 0, and half to keep: yours keeps {int(empty.sum())}. "
+            "Does a class that is never named, or an even number, upset the count?"
+        )
     return "every class has its share. Whether these labels are right is another question: look at the rare class first"
 
 
@@ -134,9 +144,7 @@ def judge_loan(fifty, two_hundred, gain) -> str:
     scores = {count: {way: np.array(values) for way, values in ways.items()} for count, ways in SCORES.items()}
     over = {count: seed_interval(ways["loan"] - ways["longer"]) for count, ways in scores.items()}
     if two_hundred == "borrow":
-        raise NotYet(
-            f"at 200 labels the loan stands {over[200]:.3f} above longer training: does that interval leave out 0?"
-        )
+        raise NotYet(f"at 200 labels the loan is {over[200]:.3f} above longer training: does that leave out 0?")
     if fifty == "train longer":
         raise NotYet(
             f"longer training gains {np.mean(scores[50]['longer'] - scores[50]['scratch']):.3f} at 50 labels. The loan?"
@@ -145,6 +153,8 @@ def judge_loan(fifty, two_hundred, gain) -> str:
         raise NotYet(f"{gain:.4f} is the gain over training from scratch: part of it is time, which needs no loan")
     if abs(gain - over[200].value) < 0.0008:
         raise NotYet(f"{gain:.4f} is the gain at two hundred labels; it is the loan at fifty that has to be defended")
+    if min(abs(gain - over[50].low), abs(gain - over[50].high)) < 0.0008:
+        raise NotYet(f"{gain:.4f} is one end of the interval; asked for is the mean gain")
     if abs(gain - over[50].value) > 0.0008:
         raise NotYet(f"gain is {gain:.4f}: the mean over the seeds of loan less its free rival, at fifty labels")
     return f"{over[50]:.3f} beyond what patience gives: few labels need a loan, more labels need a night"

@@ -56,13 +56,11 @@ def judge_masked(thickness_loss) -> str:
             raise NotYet("the loss should be a tensor of one number, or it has no gradient")
         known = ~y.isnan()
         check_loss(loss.detach().reshape(()), y_hat.detach(), y, known)
-        if not loss.requires_grad:
-            raise NotYet(f"with {int(known.sum())} of 8 known the loss has no gradient: keep it connected to y_hat")
-        (slope,) = torch.autograd.grad(loss.sum(), y_hat, allow_unused=True)
+        slope = torch.autograd.grad(loss.sum(), y_hat, allow_unused=True)[0] if loss.requires_grad else None
+        if not loss.requires_grad or (slope is None and known.any()):
+            raise NotYet(f"with {int(known.sum())} of 8 known no gradient gets to y_hat: keep the loss connected to it")
         if slope is not None and slope.isnan().any():
-            raise NotYet(
-                "the loss is right and its gradient is NaN: take the missing rows out before the loss, not after"
-            )
+            raise NotYet("the loss is right, its gradient NaN: take the missing rows out before the loss, not after")
         if slope is not None and slope[~known].abs().sum() > 0:
             raise NotYet("a scan without a thickness pulls at the network")
     return "missing rows count nowhere: not in the sum, not in the number, not in the gradient"
@@ -89,7 +87,10 @@ def check_loss(loss, y_hat, y, known) -> None:
         raise NotYet("that is the sum; the mean over the scans with a thickness is asked for")
     if close(loss, F.mse_loss(y_hat[known], y[known])):
         raise NotYet("squared errors: one slip of unit would outpull all others. Huber's loss is wanted")
-    raise NotYet(f"the loss is {float(loss):.4f} on eight scans where Huber's, over the known ones, is another")
+    ratio = float(loss / wanted)
+    raise NotYet(
+        f"{ratio:.2f} times Huber's loss over the {int(known.sum())} scans that are known: which rows count, and how?"
+    )
 
 
 COST = np.array(TRIAGE.cost, dtype=float)  # (classes, decisions): clinic visits
@@ -147,6 +148,7 @@ def judge_pair(pick, gain) -> str:
     """11.4: two of four networks."""
     pairs = {f"{a} and {b}": right(a, b) - max(right(a), right(b)) for a, b in combinations(SAID, 2)}
     gain = number(gain, "gain")
+    pick = " and ".join(sorted(pick.split(" and "))) if isinstance(pick, str) else pick  # "C and A" is a pair, too
     choice(pick, tuple(pairs), "pick")
     a, b = pick.split(" and ")
     if pick == "A and B":
@@ -161,6 +163,8 @@ def judge_pair(pick, gain) -> str:
         return "low correlation pays among near equals: D's errors are the most unlike A's, and worth nothing"
     if abs(gain - (right(a, b) - (right(a) + right(b)) / 2)) < 0.001:
         raise NotYet(f"{gain:.2f} is over the mean of the two; the rival is the better one, which costs half as much")
+    if abs(gain) >= 0.9:
+        raise NotYet(f"{gain:g}: two shares of one are to be compared, neither scans nor per cent")
     raise NotYet(f"gain is {gain:.2f}: the pair's share of right scans less that of its better member")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from course_utils.exercises.answers import entries
 from course_utils.exercises.core import Exercise, NotYet, ask, choice, number
+from course_utils.metrics import wilson_interval
 
 LESSON = "15_monitor"
 
@@ -52,48 +53,43 @@ def judge_psi(stability) -> str:
     """15.2: the index with bins that nobody fell into."""
     rng = np.random.default_rng(0)
     reference = rng.gamma(2.0, 20.0, 900)
-    calm, drifted = rng.gamma(2.0, 20.0, 150), rng.gamma(2.0, 20.0, 120) + 30  # nobody in the lowest bins
-    for week in (calm, drifted):
-        got = ask(stability, reference.copy(), week.copy(), 10)
+    drifted = rng.gamma(2.0, 35.0, 120) + 30  # nobody in the lowest bins, and some beyond the reference's largest
+    calm, darker = rng.gamma(2.0, 20.0, 150), rng.gamma(2.0, 4.0, 40)  # nobody in the highest bins
+    for before, week, bins in ((reference, drifted, 10), (reference, calm, 10), (reference[:63], darker, 7)):
+        place = np.searchsorted(np.sort(before), week)  # nobody where a cut may lie this way or that
+        week = week[(place % (len(before) // bins) > 0) | (place == 0) | (place == len(before))]
+        got = ask(stability, before.copy(), week.copy(), bins)
         value = got.item() if hasattr(got, "item") and np.size(got) == 1 else got
         if isinstance(value, float) and not np.isfinite(value):
-            raise NotYet(
-                f"the index is {value} for a week that leaves bins empty: half a scan in each bin keeps it finite"
-            )
+            raise NotYet(f"the index is {value} for a week that leaves bins empty: an empty bin has to hold something")
         got = number(got, "the index")
-        if abs(got - psi(reference, week, 10)) < 2e-3:
-            continue
-        low, high = reference.min(), reference.max()
-        shared = np.concatenate([reference, week])
-        for value, help in (
-            (
-                -psi(reference, week, 10),
-                "the sign is turned round: both factors change theirs together, (q - p) · ln(q / p)",
-            ),
-            (
-                psi(week, reference, 10),
-                "the bins are cut by the week: then they move with the drift. Cut by the reference",
-            ),
-            (
-                psi(reference, week, 10, edges=np.linspace(low, high, 11)[1:-1]),
-                "bins of equal width: most hold next to nobody",
-            ),
-            (
-                psi(reference, week, 10, edges=np.quantile(shared, np.linspace(0.1, 0.9, 9))),
-                "the week took part in the cuts",
-            ),
-            (psi(reference, week, 10, half=1.0), "a whole scan was added to each bin; the lesson adds half of one"),
-            (
-                psi(reference, week, 10, half=0.0),
-                "no half scan was added: a bin that stays empty would make it infinite",
-            ),
-            (psi(reference, week, 10) / np.log(2), "the logarithm is to the base of two; the natural one is meant"),
-        ):
-            if abs(got - value) < 2e-3:
-                raise NotYet(help)
-        raise NotYet(f"your index of a week is {got:.3f}: check cuts, half scans and shares, one by one")
+        if abs(got - psi(before, week, bins)) > 2e-3:
+            raise NotYet(_other_index(got, before, week, bins))
     quiet, loud = psi(reference, calm, 10), psi(reference, drifted, 10)
     return f"calm {quiet:.2f}, drifted {loud:.2f}; from where on it should ring, only simulated quiet weeks can tell"
+
+
+def _other_index(got: float, before, week, bins: int) -> str:
+    """What to say of another index."""
+    even, right = np.linspace(0, 1, bins + 1), psi(before, week, bins)
+    inside = week[(week >= before.min()) & (week <= before.max())]
+    shared, wide = np.concatenate([before, week]), before.min() + np.ptp(before) * even[1:-1]
+    for value, help in (
+        (-right, "the sign is turned round: both factors change theirs together, (q - p) · ln(q / p)"),
+        (psi(week, before, bins, half=0.0), "the bins are cut by the week, and nothing was added to them: two faults"),
+        (psi(week, before, bins), "the bins are cut by the week: then they move with the drift. Cut by the reference"),
+        (psi(before, week, bins, edges=wide), "bins of equal width: most hold next to nobody"),
+        (psi(before, week, bins, edges=np.quantile(shared, even[1:-1])), "the week took part in the cuts"),
+        (psi(before, inside, bins), "scans beyond the reference's smallest and largest number fell into no bin"),
+        (psi(before, week, bins + 2, edges=np.quantile(before, even)), f"more cuts than {bins} bins have between them"),
+        (psi(before, week, 10), f"that is the index of ten bins, and {bins} were asked for"),
+        (psi(before, week, bins, half=1.0), "a whole scan was added to each bin; the lesson adds half of one"),
+        *((right / np.log(b), f"the logarithm is to the base of {b}; the natural one is meant") for b in (2, 10)),
+        (right / bins, "the mean over the bins was taken; the index is their sum"),
+    ):
+        if abs(got - value) < 2e-3:
+            return help
+    return f"your index of a week is {got:.3f}: check cuts, half scans on both sides and shares, one by one"
 
 
 def judge_worth(worth) -> str:
@@ -108,7 +104,7 @@ def judge_worth(worth) -> str:
     per_patient = np.bincount(patients, apart)
     effect = (per_patient**2).sum() / (apart**2).sum()
     got = number(ask(worth, values.copy(), patients.copy()), "the worth")
-    if abs(got - n / effect) < 1e-3 * n:
+    if abs(got - n / effect) < 1e-5 * n:
         alone = number(ask(worth, values[:9].copy(), np.arange(9)), "the worth")
         if abs(alone - 9) > 1e-3:
             raise NotYet(f"nine scans of nine patients are worth {alone:.2f} by your count; they should be worth nine")
@@ -120,23 +116,27 @@ def judge_worth(worth) -> str:
         (60.0, "that is the number of patients; their scans repeat each other only in part"),
         (n / np.sqrt(effect), "the design effect is of variances already: no root is needed"),
         (n / uncentred, "the mean was not taken off before the squares: a grey value of 5 is no agreement"),
-        (n / (n / 60), "that divides by the scans a patient has: as if all scans of one patient were equal"),
+        (n, "as if no two scans were one patient's: add up all deviations of hers, wherever they stand, then square"),
     ):
-        if abs(got - value) < 1e-3 * n:
+        if abs(got - value) < 2e-3 * n:
             raise NotYet(help)
-    raise NotYet(
-        f"{n} scans of 60 patients: {got:.1f}? Take N / (Σ patients (Σ their deviations)² / Σ scans deviation²)"
-    )
+    if got > 2 * n:
+        raise NotYet(
+            f"worth {got:.4g}, more than all {n}: a patient's *sum* counts, of deviations from the mean of *all*"
+        )
+    if abs(got - n / effect) < 1:
+        raise NotYet(f"{got:g} is near and not right: no rounding, and the mean is that of all scans")
+    raise NotYet(f"{n} scans of 60 patients: {got:.1f}? Go through the formula from the inside to the outside")
 
 
 SOURCES = {"thumbs": (185, 300), "unsure scans": (228, 400), "random slice": (170, 200)}
 EFFECT = 2.0
 
 
-def low_end(right: int, n: float) -> float:
-    """Lower end of the plain 95 % interval of a share."""
+def low_end(right: int, n: int, effect: float = 1) -> float:
+    """Lower end of the plain 95 % interval of a share of scans with a design effect."""
     share = right / n
-    return share - 1.96 * (share * (1 - share) / n) ** 0.5
+    return share - 1.96 * (share * (1 - share) * effect / n) ** 0.5
 
 
 def judge_signed(source, low, signed) -> str:
@@ -152,22 +152,24 @@ def judge_signed(source, low, signed) -> str:
         raise NotYet(
             "the unsure scans were chosen because errors should be there: they say where it fails, not how often"
         )
-    honest = 0.85 - 1.96 * (0.85 * 0.15 * EFFECT / 200) ** 0.5
-    if abs(low - honest) < 0.0012:
+    honest, error = low_end(170, 200, EFFECT), (0.85 * 0.15 / 200) ** 0.5
+    if abs(low - honest) < 0.0006:
         if signed == "yes":
             raise NotYet(f"the interval begins at {low:.3f}: does that allow to sign for 0.80?")
         return "by scans one would have signed, by patients one would not: the same 170 of 200"
-    if abs(low - low_end(170, 200)) < 0.0012:
-        raise NotYet(
-            f"{low:.3f} counts two hundred scans as independent; with a design effect of 2, how many are they worth?"
-        )
-    if abs(low - 0.85) < 0.001:
-        raise NotYet("0.85 is the estimate itself: what would other patients have said?")
-    if abs(low - (0.85 - 1.96 * EFFECT * (0.85 * 0.15 / 200) ** 0.5)) < 0.0012:
-        raise NotYet(f"{low:.3f} doubles the width; the design effect doubles the variance")
-    if abs(low - (0.85 - (0.85 * 0.15 * EFFECT / 200) ** 0.5)) < 0.0012:
-        raise NotYet(f"{low:.3f} lies one standard error below; an interval of 95 % needs 1.96 of them")
-    raise NotYet(f"low is {low:.3f}: share - 1.96 · sqrt(share · (1 - share) / worth), worth = scans / design effect")
+    for value, help in (
+        (low_end(170, 200), "counts two hundred scans as independent; with a design effect of 2, what are they worth?"),
+        (0.85, "is the estimate itself: what would other patients have said?"),
+        (0.85 - 1.96 * EFFECT * error, "doubles the width; the design effect doubles the variance"),
+        (low_end(170, 200, 1 / EFFECT), "makes the scans worth more than two hundred; they repeat each other"),
+        (0.85 - EFFECT**0.5 * error, "lies one standard error below; an interval of 95 % needs 1.96 of them"),
+        (2 * 0.85 - honest, "is the upper end: what is the worst that may still be true?"),
+        (wilson_interval(85, 100).low, "is Wilson's; that is a sound one, and here the plain interval was agreed"),
+        (100 * honest, "is in per cent; give the share"),
+    ):
+        if abs(low - value) < 0.0006 * max(1, value):
+            raise NotYet(f"{low:.3f} {help}")
+    raise NotYet(f"low is {low:.3f}: the standard error of a share is sqrt(share · (1 - share) / n); what is n here?")
 
 
 EXERCISES = {

@@ -36,57 +36,48 @@ def judge_dealt(guesses) -> str:
     return "filled up so that all step together, or cut in order so that all answers fit: two jobs, two ways to split"
 
 
+def averaged(losses, weights: torch.Tensor) -> np.ndarray:
+    """What the engine makes of the processes' losses: the plain mean of their gradients."""
+    wanted = {"retain_graph": True, "allow_unused": True}
+    found = [torch.autograd.grad(loss.sum(), weights, **wanted)[0] if loss.requires_grad else None for loss in losses]
+    if any(gradient is None for gradient in found):
+        raise NotYet("the loss has no gradient any more: keep to operations on the tensor")
+    return torch.stack(found).mean(0).numpy()
+
+
 def judge_shards(share_of_loss) -> str:
     """16.2: an engine that averages plainly, and shards of unequal size."""
-    draw = torch.Generator().manual_seed(0)
-    weights = torch.randn(3, generator=draw, requires_grad=True)
-    rows, truth = torch.randn(12, 3, generator=draw), torch.randn(12, generator=draw)
-    sizes = (7, 3, 2)
-
-    def gradient(loss) -> np.ndarray:
-        return torch.autograd.grad(loss, weights)[0].numpy()
-
-    losses = (rows @ weights - truth).square()
-    wanted = gradient(losses.mean())
-    gradients = []
-    for shard, target in zip(rows.split(sizes), truth.split(sizes), strict=True):
-        loss = ask(share_of_loss, (shard @ weights - target).square(), 12, 3)
-        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
+    for sizes in ((7, 3, 2), (5, 1, 1, 1)):  # the second finds out numbers of the first that were written in
+        scans, world, cut = sum(sizes), len(sizes), ", ".join(map(str, sizes))
+        draw = torch.Generator().manual_seed(0)
+        weights = torch.randn(3, generator=draw, requires_grad=True)
+        losses = (torch.randn(scans, 3, generator=draw) @ weights - torch.randn(scans, generator=draw)).square()
+        shards = losses.split(sizes)
+        said = [ask(share_of_loss, shard.clone(), scans, world) for shard in shards]
+        if not all(isinstance(loss, torch.Tensor) and loss.numel() == 1 for loss in said):
             raise NotYet("the loss of a process should be a tensor of one number: the engine calls backward() on it")
-        if not loss.requires_grad:
-            raise NotYet("the loss has no gradient any more: keep to operations on the tensor")
-        gradients.append(gradient(loss.sum()))
-    got = np.mean(gradients, axis=0)  # what a plain average makes of them
-    if close(got, wanted):
-        return "each scan counts once, wherever it is: what the engine divides by the processes is put back beforehand"
-    plain = np.mean(
-        [gradient((s @ weights - t).square().mean()) for s, t in zip(rows.split(sizes), truth.split(sizes))], 0
-    )
-    for value, help in (
-        (
-            plain,
-            "a mean of means: a scan in the shard of two counts more than three times one in the shard of seven",
-        ),
-        (
-            wanted / 3,
-            "each scan counts alike, but the engine still divides by three: the step has a third of its length",
-        ),
-        (wanted * 12, "the engine divides by the processes, and nobody by the scans: twelve times too long"),
-        (wanted * 4, "plain sums, averaged by the engine: nobody has divided by the number of scans"),
-        (plain * 3, "that undoes the engine's average and leaves a sum of means: the shards still count alike"),
-    ):
-        if close(got, value):
-            raise NotYet(help)
-    ratio = np.linalg.norm(got) / np.linalg.norm(wanted)
-    raise NotYet(
-        f"with shards of 7, 3 and 2 scans the averaged gradient is {ratio:.2f} times as long as the joined batch's"
-    )
+        got, wanted = averaged(said, weights), averaged([losses.mean()], weights)
+        plain = averaged([shard.mean() for shard in shards], weights)
+        if close(got, wanted):
+            continue
+        for value, help in (
+            (plain, f"a mean of means: with shards of {cut}, does a scan of the last count like one of the first?"),
+            (wanted / world, f"each scan counts alike, but the engine still divides: the step is 1/{world} as long"),
+            (wanted * scans / world, "plain sums, averaged by the engine: nobody has divided by the number of scans"),
+            (plain * world, "that undoes the engine's average and leaves a sum of means: the shards still count alike"),
+            (wanted / world**2, f"divided by {world} once more, though the engine divides by {world} itself"),
+        ):
+            if close(got, value):
+                raise NotYet(help)
+        ratio = np.linalg.norm(got) / np.linalg.norm(wanted)
+        raise NotYet(f"with shards of {cut} scans the gradient is {ratio:.2f} times as long as the joined batch's")
+    return "each scan counts once, wherever it is: what the engine divides by the processes is put back beforehand"
 
 
 def judge_normal(joined) -> str:
     """16.3: mean and variance of the joined batch, from three numbers a worker."""
     rng = np.random.default_rng(0)
-    shards = [rng.standard_normal((n, 4)) * [1, 2, 3, 0.5] + [0, 5, -2, 1] for n in (7, 3, 2)]
+    shards = [rng.standard_normal((n, 4)) * [1, 2, 3, 0.5] + [0, 5, -2, 1] for n in (9, 4, 2)]
     counts = np.array([len(shard) for shard in shards])
     sums, squares = np.array([s.sum(0) for s in shards]), np.array([(s**2).sum(0) for s in shards])
     mean, variance = pair(ask(joined, counts.copy(), sums.copy(), squares.copy()), "what joined returns")
@@ -94,9 +85,11 @@ def judge_normal(joined) -> str:
     whole = np.concatenate(shards)
     if not close(mean, whole.mean(0)):
         if close(mean, np.mean([s.mean(0) for s in shards], axis=0)):
-            raise NotYet("that is the mean of the workers' means: the shard of two counts as much as that of seven")
+            raise NotYet("that is the mean of the workers' means: the shard of two counts as much as that of nine")
         if close(mean, whole.sum(0)):
             raise NotYet("those are the sums over all workers; the mean divides them by the number of all scans")
+        if close(mean, whole.var(0)):
+            raise NotYet("the first of your two is the variance; the mean comes first")
         raise NotYet(
             f"the first channel's mean is {mean[0]:.3f}: the sum of the sums, divided by the sum of the counts"
         )
@@ -142,14 +135,19 @@ def judge_cable(pick, night) -> str:
     if abs(night - hours(*LINKS[pick], hops=WORKERS - 1)) < 0.02:
         raise NotYet(f"{night:.2f} h counts seven hops; sums go round once, and the results once more")
     if abs(night - hours(*LINKS[pick], size=BYTES)) < 0.02:
-        raise NotYet(f"{night:.2f} h sends all bytes in every hop; a ring passes on one slice of {WORKERS}")
+        raise NotYet(f"{night:.2f} h moves {WORKERS} times too much: is it one slice a hop, and bytes, not bits?")
     if pick == "in one machine":
         raise NotYet(f"{true[pick]:.2f} h in one machine is quick enough, and so is a cheaper way: what was the limit?")
-    if abs(night - true[pick] * 60) < 2:
-        raise NotYet(f"{night:.0f} are minutes; hours are asked for")
+    for unit, many in {"minutes": 60, "seconds": 3600}.items():
+        if abs(night / many - true[pick]) < 0.05:
+            raise NotYet(f"{night:.0f} are {unit}; hours are asked for")
     if abs(night - true[pick] * 3600 / STEPS) < 0.001:
         raise NotYet(f"{night:.3f} is one step in seconds; a night has {STEPS} of them")
-    if abs(night - true[pick]) > 0.02:
+    if night in (round(true[pick]), round(true[pick], 1)):
+        raise NotYet(f"{night:g} h is too round to tell whether every part of a step was counted: give two decimals")
+    if abs(night - hours(LINKS[pick][0], 0.0)) < 0.001:
+        raise NotYet(f"{night:.3f} h lets the first byte arrive at once: every hop waits for the latency, too")
+    if abs(night - true[pick]) > 0.0051:  # two decimals are enough
         raise NotYet(
             f"{night:.2f} h: a step is {COMPUTE} / 8 s of compute and 14 hops of a slice; times {STEPS}, over 3600"
         )

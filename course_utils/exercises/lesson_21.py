@@ -24,21 +24,14 @@ def judge_frames(guesses) -> str:
         guess, speed = number(guesses[name], name), frames * WAVELENGTH / 4
         if abs(guess - frames) < 0.01:
             continue
-        if abs(guess - frames / 2) < 0.01:
-            raise NotYet(
-                f"{name}: with {guess:g} frames it moves {speed / guess:g} mm a frame, half a wavelength: a whole turn"
-            )
+        if guess <= 0:
+            raise NotYet(f"{name}: {guess:g} frames a second would see nothing")
+        step, turn = speed / guess, speed / guess / (WAVELENGTH / 2)
         if abs(guess - frames / 4) < 0.01:
-            raise NotYet(
-                f"{name}: {guess:g} frames allow a whole wavelength a frame; the way is there *and* back".replace(
-                    "*", ""
-                )
-            )
-        if guess > 0:
-            raise NotYet(
-                f"{name}: with {guess:g} frames a second it moves {speed / guess:.2f} mm a frame; 1.25 mm is the most"
-            )
-        raise NotYet(f"{name}: {guess:g} frames a second? Speed over a quarter of the wavelength")
+            raise NotYet(f"{name}: {guess:g} frames allow a whole wavelength a frame; the way is there and back")
+        if guess > frames:
+            raise NotYet(f"{name}: with {guess:g} frames the phase turns by {turn:.2f} turns a frame. Would fewer do?")
+        raise NotYet(f"{name}: with {guess:g} frames it moves {step:.3g} mm a frame, and the phase by {turn:.2f} turns")
     return "twice as quick a chest wants twice the frames, however slowly it breathes: sample what turns"
 
 
@@ -46,27 +39,28 @@ def judge_displacement(displacement) -> str:
     """21.2: the angle around the circle's own centre."""
     time = np.arange(200) / 20.0
     moved = 2.0 * np.sin(2 * np.pi * 0.3 * time) + 0.3 * np.sin(2 * np.pi * 1.1 * time)
-    for radius, centre in ((1.0, 0.0), (0.7, 3.0 - 1.5j)):
-        z = radius * np.exp(1j * (1.0 - 4 * np.pi * moved / WAVELENGTH)) + centre
-        got = floats(ask(displacement, z.copy(), complex(centre), WAVELENGTH), (200,), "the displacement")
+    for radius, centre, wavelength in ((1.0, 0.0, WAVELENGTH), (0.7, 3.0 - 1.5j, 4.0)):
+        z = radius * np.exp(1j * (1.0 - 4 * np.pi * moved / wavelength)) + centre
+        got = floats(ask(displacement, z.copy(), complex(centre), wavelength), (200,), "the displacement")
         got, wanted = got - got.mean(), moved - moved.mean()
         if np.allclose(got, wanted, atol=1e-6):
             continue
-        raw = -np.unwrap(np.angle(z)) * WAVELENGTH / (4 * np.pi)
-        around = -np.angle(z - centre) * WAVELENGTH / (4 * np.pi)
+        raw = -np.unwrap(np.angle(z)) * wavelength / (4 * np.pi)
+        around = -np.angle(z - centre) * wavelength / (4 * np.pi)
         for value, help in (
             (raw, "the angle is taken from the origin, where no chest is: the arc has a centre of its own"),
             (around, "the angle jumps by a whole turn where it passes ±π: unwrap it along time"),
             (2 * wanted, "twice too deep: the echo travels there and back, so the phase turns by 4π a wavelength"),
             (-wanted, "the sign is turned round: when the chest comes nearer, the angle falls"),
-            (wanted * 4 * np.pi / WAVELENGTH, "those are radians; divide by 4π and multiply by the wavelength"),
-            (wanted * (4 * np.pi / WAVELENGTH) ** 2, "multiplied by 4π / wavelength where it should be divided"),
-            (np.degrees(wanted) * 4 * np.pi / WAVELENGTH, "those are degrees; np.angle in radians, then millimetres"),
+            (wanted * 4 * np.pi / wavelength, "those are radians; divide by 4π and multiply by the wavelength"),
+            (wanted * (4 * np.pi / wavelength) ** 2, "multiplied by 4π / wavelength where it should be divided"),
+            (np.degrees(wanted) * 4 * np.pi / wavelength, "those are degrees; np.angle in radians, then millimetres"),
         ):
             if np.allclose(got, value - value.mean(), atol=1e-6):
                 raise NotYet(help)
         raise NotYet(
-            f"a chest that moves {np.ptp(moved):.2f} mm comes out as {np.ptp(got):.2f} mm: angle, unwrap, λ / 4π"
+            f"a chest that moves {np.ptp(moved):.2f} mm comes out as {np.ptp(got):.2f} mm, before a radar with a "
+            f"wavelength of {wavelength:g} mm"
         )
     return "around its own centre the angle is the chest; around the origin it is the furniture"
 
@@ -76,21 +70,30 @@ def judge_margin(margin) -> str:
     rng = np.random.default_rng(0)
     truth = 16 + 4 * rng.standard_normal(200)
     low, high = truth - 1 + rng.standard_normal(200), truth + 1 + rng.standard_normal(200)
-    for n, share in ((200, 0.9), (50, 0.8)):
-        outside = np.maximum(low - truth, truth - high)[:n]
-        got = number(ask(margin, low[:n].copy(), high[:n].copy(), truth[:n].copy(), share), "the margin")
-        ranked, rank = np.sort(outside), int(np.ceil((n + 1) * share))
-        if np.abs(ranked[rank - 1 : rank + 1] - got).min() < 1e-9:  # np.quantile's "higher" takes one rank more
+    # Each finds another slip: rounding down, n for n + 1, one more than rounding down, margins cut off at zero.
+    for n, share, wider in ((53, 0.85, 0.0), (200, 0.9, 0.0), (49, 0.8, 0.0), (47, 0.8, 3.0)):
+        lower, upper = low[:n] - wider, high[:n] + wider
+        outside = np.maximum(lower - truth[:n], truth[:n] - upper)
+        got = number(ask(margin, lower.copy(), upper.copy(), truth[:n].copy(), share), "the margin")
+        ranked, place = np.sort(outside), (n + 1) * share
+        rank = int(np.ceil(place))
+        if abs(ranked[rank - 1] - got) < 1e-5:  # float32 will do
             continue
-        middle = np.sort(np.abs(truth[:n] - (low + high)[:n] / 2))
+        middle = np.sort(np.abs(truth[:n] - (lower + upper) / 2))
         for value, help in (
             (np.sort(np.abs(outside))[rank - 1], "truths well inside count as outside: keep their minus"),
-            (ranked[rank - 2], "one rank low: of n + 1 places, not of n, the new truth may take any"),
-            (ranked[n - rank], "held by one in ten, not by nine: that is the other end of the order"),
+            (max(ranked[rank - 1], 0), "cut off at zero: intervals that hold too much want a margin below zero"),
+            (ranked[rank], "one rank high: the first of the sorted is rank 1, and np.quantile may go one further, too"),
+            (
+                ranked[rank - 2],
+                f"one rank low: the new truth may take any of n + 1 = {n + 1} places; round up {place:g}",
+            ),
+            (ranked[n - rank], f"held by {1 - share:.0%}, not by {share:.0%}: that is the other end of the order"),
+            (np.sort(truth[:n] - upper)[rank - 1], "truths below their interval are outside as well as those above"),
             (-ranked[rank - 1], "the sign is turned round: above zero is outside, and widens the interval"),
             (middle[rank - 1], "measured from the middle of the interval; its ends are already there"),
         ):
-            if abs(got - value) < 1e-9:
+            if abs(got - value) < 1e-5:
                 raise NotYet(help)
         held = (outside <= got).mean()
         if abs(held - share) < 0.02:
@@ -108,11 +111,13 @@ READ = np.array([12, 15, 16, 17, 19, 22, 21, 25, 25, 21, 26, 23, 29, 31])
 def judge_call(call_at, missed) -> str:
     """21.4: at which number the nurse is called."""
     call_at, missed = number(call_at, "call_at"), number(missed, "missed")
+    if call_at != round(call_at):
+        raise NotYet(f"{call_at:g} is no whole number, and the network reads whole numbers: from which one on?")
     fast, others = TRUE > 25, TRUE <= 25
     caught = (READ[fast] >= call_at).sum()
     alarms = (READ[others] >= call_at).sum()
     if caught < 5:
-        more = "the network reads fast breathing too slow" if call_at >= 25 else "that many are missed"
+        more = "the network reads fast breathing too slow" if call_at >= 25 else "how many calls are still allowed?"
         raise NotYet(f"calling from {call_at:g} on catches {caught} of six fast breathers: {more}")
     if alarms > 2:
         raise NotYet(f"from {call_at:g} on it calls for {alarms} of eight who breathe slower: at most two were allowed")
@@ -129,7 +134,7 @@ EXERCISES = {
         "predict",
         judge_frames,
         (
-            "The phase may turn by half a turn a frame, and a whole turn is half a wavelength of 5 mm.",
+            "How far may the chest move between two frames, so that its phase turns by half a turn and no more?",
             "At most 1.25 mm a frame: the speed divided by 1.25 mm is the fewest frames a second.",
         ),
     ),
@@ -139,7 +144,7 @@ EXERCISES = {
         judge_displacement,
         (
             "Which point should the angle be measured from? And what happens where it passes half a turn?",
-            "-np.unwrap(np.angle(z - centre)) * wavelength / (4 * np.pi).",
+            "The angle of z - centre, np.unwrap along time; then the sign, and wavelength / (4 π) for each radian.",
         ),
     ),
     "21.3": Exercise(

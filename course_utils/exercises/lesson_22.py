@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from course_utils.exercises.answers import close, entries, floats, pair
+from course_utils.exercises.answers import close, entries, flags, floats, pair
 from course_utils.exercises.core import Exercise, NotYet, ask, choice, number
 from course_utils.metrics import wilson_interval
 
@@ -42,8 +42,8 @@ def judge_holes(fill) -> str:
     """22.2: holes filled with what was known in training, and marked."""
     rng = np.random.default_rng(0)
     train, other = rng.gamma(2.0, 3.0, (41, 3)), 5 + rng.gamma(2.0, 3.0, (20, 3))
-    for part in (train, other):
-        part[rng.random(part.shape) < 0.2] = np.nan
+    for part, complete in ((train, 1), (other, 3)):
+        part[(rng.random(part.shape) < 0.2) & (np.arange(3) != complete)] = np.nan  # a hole may come in use only
     parts = [part.copy() for part in (train, other)]
     filled = pair(ask(fill, *parts), "what fill returns")
     if any(
@@ -57,8 +57,11 @@ def judge_holes(fill) -> str:
             raise NotYet(f"{name} has {part.shape[1]} columns as before: where is it noted that a value was missing?")
         got = floats(got, (len(part), 6), f"the filled {name}")
         holes = np.isnan(part)
-        if not np.array_equal(got[:, 3:] != 0, holes):
-            raise NotYet(f"{name}: columns 4 to 6 should be 1 where columns 1 to 3 were missing, and 0 elsewhere")
+        if not np.array_equal(got[:, 3:], holes):
+            raise NotYet(
+                f"{name}: columns 4 to 6 should be 1 where columns 1 to 3 were missing, and 0 elsewhere: {holes.sum()} "
+                f"holes, and {(got[:, 3:] == 1).sum()} ones are there"
+            )
         if not close(got[:, :3][~holes], part[~holes]):
             raise NotYet(f"{name}: values that were there have changed")
         known = {
@@ -86,16 +89,19 @@ def judge_days(by_time) -> str:
     rng = np.random.default_rng(0)
     days = rng.choice(rng.permutation(400)[:60], 500, p=rng.dirichlet(np.ones(60)))  # not sorted, not alike
     there = np.unique(days)
-    got = floats(ask(by_time, days.copy(), 0.7), (500,), "the result (True for rows to learn from)") != 0
-    learn, rest = set(days[got]), set(days[~got])
-    first = set(there[: int(0.7 * len(there) + 1e-9)])
+    got = flags(ask(by_time, days.copy(), 0.7), 500, "the result (True for rows to learn from)")
+    learn, rest, first = set(days[got]), set(days[~got]), set(there[: int(0.7 * len(there) + 1e-9)])
     if not learn or not rest:
         raise NotYet(f"{int(got.sum())} of 500 rows are to learn from: one side is empty")
+    if np.array_equal(got, np.isin(np.sort(days), list(first))):
+        raise NotYet("right for the days in order, but the rows come in any order: answer for each row as it came")
     if learn == first and not learn & rest:
-        again = floats(ask(by_time, np.array([3, 1, 2, 1, 3, 9, 9, 9, 9, 9]), 0.5), (10,)) != 0
-        if set(np.flatnonzero(again)) != {1, 2, 3}:
+        few = np.array([3, 1, 2, 1, 3, 9, 9, 9, 9, 9])
+        again = flags(ask(by_time, few.copy(), 0.75), 10)
+        if not np.array_equal(again, few < 9):
             raise NotYet(
-                "with days 1, 2, 3 and 9, half of the *days* are 1 and 2, however many rows each has".replace("*", "")
+                f"with days 1, 2, 3 and 9, a share of 0.75 is three of the four days, however many rows each has; "
+                f"yours takes {len(set(few[again]))}"
             )
         return "the score now answers the question that is asked in use: what of days that have not come yet?"
     torn = learn & rest
@@ -107,9 +113,8 @@ def judge_days(by_time) -> str:
         raise NotYet(f"day {min(torn)} is cut in two: whole days, first 70 % of the days, not of the rows")
     if min(rest) < max(learn):
         raise NotYet(f"day {max(learn)} is learned from and day {min(rest)} tested: nobody knows the future")
-    raise NotYet(
-        f"{len(learn)} of {len(there)} days are to learn from; 70 % would be {len(first)}: count days, not rows"
-    )
+    more = "rounded down" if len(learn) == len(first) + 1 else "of the days that occur, not of rows or of the calendar"
+    raise NotYet(f"{len(learn)} of {len(there)} days are to learn from; 70 % would be {0.7 * len(there):.1f}, {more}")
 
 
 TESTS = {"dozen": (12, 12), "forty": (38, 40), "four hundred": (360, 400)}
@@ -126,10 +131,14 @@ def judge_proof(pick, low) -> str:
     if abs(low - proof[pick].low) < 0.0012:
         return "the lowest score of the three is the only one that proves anything: size is evidence, too"
     plain = 0.9 - 1.96 * (0.09 / 400) ** 0.5
+    if low == round(plain, 2):
+        raise NotYet(f"{low:g} may be any of several intervals' ends, rounded: give three decimals")
     if abs(low - plain) < 0.0012:
         raise NotYet(
             f"{low:.4f} is the plain interval's end; Wilson's was asked for, which is sound at twelve of twelve, too"
         )
+    if abs(low - 100 * proof[pick].low) < 1:
+        raise NotYet(f"{low:g} is in per cent: give the share")
     if abs(low - 0.9) < 0.001:
         raise NotYet("0.90 is the score; asked for is what one can be sure of")
     if abs(low - proof[pick].high) < 0.0012:
@@ -161,7 +170,7 @@ EXERCISES = {
         "write",
         judge_days,
         (
-            "Which days occur, in order? How many of them are seven in ten, rounded down? Then look up the rows.",
+            "Which days occur, in order? How many of them does the share make, rounded down? Then look up the rows.",
             "there = np.unique(days); np.isin(days, there[: int(share * len(there))]).",
         ),
     ),

@@ -3,6 +3,11 @@
 Change course_id and, for a hub with several classes, the exchange; nbgrader's own documentation explains the rest.
 """
 
+import os
+
+# What the checks note down is the learner's, not the teacher's: it goes beside the course, not into the lessons' runs/.
+os.environ.setdefault("COURSE_RUNS", os.path.abspath("runs"))
+
 c = get_config()  # noqa: F821 - nbgrader brings it
 
 c.CourseDirectory.course_id = "modelling-loop"

@@ -4,6 +4,7 @@ import re
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from sphinx.util import logging
 
 project = html_title = "The Modelling Loop"
 author = "The Modelling Loop contributors"
@@ -31,6 +32,7 @@ html_css_files = ["site.css"]
 html_show_sourcelink = html_copy_source = False
 html_show_search_summary = False  # it fetches pages, which browsers refuse for files
 html_use_index = False
+html_scaled_image_link = False
 pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 
 
@@ -38,7 +40,10 @@ def formula(translator, node):
     """Write a formula as MathML, which browsers draw by themselves, without a script and its fonts."""
     display = "block" if isinstance(node, nodes.math_block) else "inline"
     tex = SIZED.sub(r"{\1}", node.astext())  # in braces, or browsers draw it small
-    translator.body.append(convert(tex, display=display))
+    drawn = convert(re.sub(r"\\arg(?![a-z])", r"\\operatorname{arg}", tex), display=display)
+    if left := re.search(r"(?:\\|&#x0*5C;)[A-Za-z]+", drawn):  # a warning stops `make site`
+        logging.getLogger(__name__).warning("a formula has %s, which nobody can draw", left[0], location=node)
+    translator.body.append(drawn)
     raise nodes.SkipNode
 
 

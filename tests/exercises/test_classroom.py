@@ -32,6 +32,29 @@ def test_refuses_a_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert "is a file" in capsys.readouterr().err
 
 
+def test_refuses_a_place_below_a_file(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "class").write_text("")
+    assert classroom.main([str(tmp_path / "class" / "autumn")]) == 2
+    assert f"{tmp_path / 'class'} is a file" in capsys.readouterr().err
+
+
+def test_says_what_to_type_next(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = tmp_path / "my class"
+    assert classroom.main([str(folder)]) == 0
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0].startswith("20 assignments in ") and f"nbgrader generate_assignment {NAME}" in lines
+    if os.name != "nt":
+        assert f"cd '{folder}'" in lines and 'export COURSE_RUNS="$PWD/runs"' in lines
+    if any((Path(sys.executable).parent / name).exists() for name in ("activate", "Activate.ps1")):
+        assert "activate" in lines[1].lower()
+
+
+def test_an_assignment_does_not_show_the_graders_own_progress() -> None:
+    for path in classroom.SOLUTIONS.glob("*.ipynb"):
+        text = classroom.assignment(path)
+        assert "progress()" not in text and "](../" not in text and '"grade_id": "answer-' in text
+
+
 def hand_in(course: Path, student: str, answers: dict[str, str]) -> None:
     """Submit the released notebook with some cells replaced by a student's code."""
     notebook = json.loads((course / "release" / NAME / f"{NAME}.ipynb").read_text(encoding="utf-8"))

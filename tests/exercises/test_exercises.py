@@ -17,7 +17,7 @@ from course_utils import exercises
 from course_utils.exercises import core
 from tools import lesson_format as fmt
 from tools.lesson_format import Lesson, source, tags
-from tools.student import stale_editions
+from tools.student import STUB, stale_editions
 
 NUMBERS = exercises.lesson_numbers()
 LEAST = 2  # exercises a lesson, and wrong answers an exercise
@@ -99,8 +99,7 @@ def test_notebook_and_module_agree(number: str) -> None:
     for place, (key, exercise) in enumerate(module.EXERCISES.items(), start=1):
         heading = f"## Exercise {place} · {exercise.kind}"
         assert any(source(cell).startswith(heading) for cell in lesson.markdown), f"{key}: no heading {heading!r}"
-        help_cell = next(source(cell) for cell in lesson.code if f'solution("{key}")' in source(cell))
-        assert all(line.startswith("#") for line in help_cell.splitlines()), "help must not show itself"
+        assert any(source(cell).startswith(f'hint("{key}", 0)') for cell in lesson.code), "help that shows nothing yet"
 
 
 def test_checks_pass_their_arguments(number: str) -> None:
@@ -117,8 +116,23 @@ def test_hints_and_solutions_can_be_seen(number: str, capsys: pytest.CaptureFixt
         exercises.solution(key)
         shown = capsys.readouterr().out
         assert all(text in shown for text in exercise.hints) and "SOLUTION" not in shown
+        exercises.hint(key, len(exercise.hints) + 1)
+        assert (answer := capsys.readouterr().out) and shown.endswith(answer), "the number after the last hint"
+        exercises.hint(key, 0)
+        assert capsys.readouterr().out == "", "as the cell stands, it says nothing"
         with pytest.raises(ValueError, match="hints 1 to"):
             exercises.hint(key, 99)
+
+
+def test_an_answer_that_is_missing_among_others_is_named() -> None:
+    assert exercises.judge("05.4", {"a": "open"}, ...) == ("not tried", "1 of the 2 answers still has its dots")
+
+
+def test_the_student_edition_has_one_kind_of_dots(number: str) -> None:
+    for cell in notebook(number, "exercises").code:
+        if key_of(cell, "answer"):
+            *above, last = source(cell).rstrip().splitlines()
+            assert last != STUB or not any("..." in line for line in above), "dots above, and more below"
 
 
 def test_setup_cells_are_the_stamped_ones(number: str) -> None:
@@ -136,3 +150,8 @@ def test_the_student_edition_is_in_step() -> None:
 def test_every_kind_of_exercise_is_there() -> None:
     kinds = {exercise.kind for number in NUMBERS for exercise in exercises.lesson_module(number).EXERCISES.values()}
     assert kinds == set(core.KINDS)
+
+
+def test_the_list_read_from_the_source_is_what_the_modules_hold() -> None:
+    modules = map(exercises.lesson_module, NUMBERS)
+    assert exercises.listed() == {module.LESSON: tuple(module.EXERCISES) for module in modules}

@@ -12,6 +12,10 @@ WRONG = {
         "def prepare(pairs):\n    return pairs.log()\n\ndef finish(said):\n    return said",
         "def prepare(pairs):\n    return pairs**2\n\ndef finish(said):\n    return said.sqrt()",
         "def prepare(pairs):\n    return pairs.prod(1)\n\ndef finish(said):\n    return said",
+        "def prepare(pairs):\n"  # multiplies by itself, and leaves nothing to the layer
+        "    return torch.stack([torch.zeros(len(pairs)), pairs.prod(1)], dim=1)\n\ndef finish(said):\n    return said",
+        "def prepare(pairs):\n    return pairs.log2()\n\ndef finish(said):\n    return said.exp()",
+        "def prepare(pairs):\n    return pairs.log_()\n\ndef finish(said):\n    return said.exp()",
     ],
     "00.3": [
         "def dim(scans, low, high, generator):\n    return scans * 0.6",
@@ -21,6 +25,11 @@ WRONG = {
         "    return scans * (low + (high - low) * torch.rand(len(scans), 1, 1, 1))",
         "def dim(scans, low, high, generator):\n"
         "    return scans * torch.rand(len(scans), 1, 1, 1, generator=generator)",
+        "def dim(scans, low, high, generator):\n"
+        "    scans *= low + (high - low) * torch.rand(len(scans), 1, 1, 1, generator=generator)\n    return scans",
+        "def dim(scans, low, high, generator):\n"
+        "    generator = torch.Generator().manual_seed(0)\n"
+        "    return scans * (low + (high - low) * torch.rand(len(scans), 1, 1, 1, generator=generator))",
     ],
     "00.4": [
         'decisions = dict.fromkeys(["value-added tax", "spam", "the shortest route", "a cat in a photo", '

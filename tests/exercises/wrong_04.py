@@ -28,6 +28,8 @@ WRONG = {
         _losses(0.25, 0.5, 0.01, 1, 0.5),  # probabilities
         _losses(1.39, 0.69, -4.61, 0, 1.18),
         _losses(1.39, 0.69, 4.61, 0, 1.39),
+        _losses(1.39, 0.69, 4.61, 1, 1.19),
+        _losses(1.39, 0.69, 4.61, 0, 0.755),  # the commonest class alone
     ],
     "04.2": [
         _step(
@@ -41,6 +43,13 @@ WRONG = {
         _step("optimizer.zero_grad()", _LOSS, "loss.backward()", "optimizer.step()", "return loss"),
         _step("optimizer.zero_grad()", _LOSS, "loss.backward()", "return loss.item()"),
         _step("optimizer.zero_grad()", _LOSS, "loss.backward()", "optimizer.step()"),
+        _step(
+            "optimizer.zero_grad()",
+            _LOSS + " * len(targets)",
+            "loss.backward()",
+            "optimizer.step()",
+            "return loss.item()",
+        ),
     ],
     "04.3": [
         _GRADIENT + _TRUTH + "    return delta.T @ x, delta.sum(0)",
@@ -50,6 +59,12 @@ WRONG = {
         "def gradient(x, w, b, y):\n    z = (x @ w.T + b).exp()\n    delta = z / z.sum(1, keepdim=True)\n"
         + _TRUTH
         + "    delta /= len(y)\n    return delta.T @ x, delta.sum(0)",
+        _GRADIENT.replace("dim=1", "dim=0") + _TRUTH + "    delta /= len(y)\n    return delta.T @ x, delta.sum(0)",
+        _GRADIENT + "    delta[:, y] -= 1\n    delta /= len(y)\n    return delta.T @ x, delta.sum(0)",
+        # the classes of this batch taken for all classes
+        _GRADIENT + "    delta = (delta - F.one_hot(y)) / len(y)\n    return delta.T @ x, delta.sum(0)",
+        "def gradient(x, w, b, y):\n    w.requires_grad_()\n    b.requires_grad_()\n"
+        "    F.cross_entropy(x @ w.T + b, y).backward()\n    return w.grad, b.grad",
     ],
     "04.4": [
         'moved = {"MSE": -12.0, "MAE": -65.1}\nchosen = "MSE"',

@@ -35,6 +35,7 @@ WRONG = {
         _pictures(_POOR, _BEHIND, _BEHIND, _FLAT),
         _pictures(_BEHIND, _BEHIND, _HABIT, _FLAT),
         _pictures(_POOR, _BEHIND, _HABIT, _POOR),
+        _pictures(_FLAT, _BEHIND, _HABIT, _FLAT),
     ],
     "06.2": [
         _stop(_NEW_BEST, "if epoch - best_epoch > patience: return best_epoch, epoch"),
@@ -43,6 +44,10 @@ WRONG = {
         "patience, len(losses))",
         _stop(_NEW_BEST, "if epoch - best_epoch >= patience: return best_epoch - 1, epoch - 1"),
         _stop("best_epoch = epoch if loss < best else best_epoch", "best = loss", _OUT),
+        _stop(_NEW_BEST, _OUT).replace("return best_epoch, len(losses)", "return best_epoch, best_epoch"),
+        _stop(_NEW_BEST, _OUT).replace("    return best_epoch, len(losses)", "    pass"),
+        _stop(_NEW_BEST, _OUT.replace("best_epoch, epoch", "epoch, best_epoch")),
+        _stop(_NEW_BEST, _OUT).replace("float('inf')", "0"),
     ],
     "06.3": [
         "def conv_cost(c_in, c_out, kernel, side):\n    n = c_in * c_out * kernel**2\n    return n, n * side**2",
@@ -52,6 +57,9 @@ WRONG = {
         "    n = c_in * c_out * kernel**2 + c_out\n    return n, n * side**2",
         "def conv_cost(c_in, c_out, kernel, side):\n    n = c_in * c_out * kernel**2\n    return n * side**2, n * "
         "side**2",
+        "def conv_cost(c_in, c_out, kernel, side):\n    n = c_in * c_out * kernel**2\n    return n + c_in, n * side**2",
+        "def conv_cost(c_in, c_out, kernel, side):\n"
+        "    n = c_in * c_out * kernel**2\n    return n + c_out, n * (side - kernel + 1) ** 2",
     ],
     "06.4": [
         'at_8000 = 0.700 + (0.150 / 2250) * 5500\nchosen = "labels"',
@@ -59,5 +67,7 @@ WRONG = {
         'at_8000 = 0.700\nchosen = "wider network"',
         'at_8000 = 0.776\nchosen = "wider network"',
         'at_8000 = 0.700 + 0.150 * np.log(8000 / 2500)\nchosen = "labels"',
+        'at_8000 = 77.6\nchosen = "labels"',
+        'at_8000 = 0.150 * np.log10(8000 / 2500)\nchosen = "labels"',
     ],
 }

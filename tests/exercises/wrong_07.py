@@ -26,6 +26,7 @@ def _residual(shortcut: str, out: str) -> str:
 
 
 _RIGHT = "nn.Identity() if (c_in, stride) == (c_out, 1) else nn.Conv2d(c_in, c_out, 1, stride=stride)"
+_SUM = "F.relu(self.branch(x) + self.shortcut(x))"
 _GAP = "\ngap = table['inception'] - table['residual']\n"
 
 WRONG = {
@@ -40,13 +41,19 @@ WRONG = {
         _residual(_RIGHT, "F.relu(self.branch(x)) + self.shortcut(x)"),
         _residual(_RIGHT, "self.branch(x) + self.shortcut(x)"),
         _residual(_RIGHT, "F.relu(self.branch(x))"),
-        _residual("nn.Conv2d(c_in, c_out, 1, stride=stride)", "F.relu(self.branch(x) + self.shortcut(x))"),
+        _residual("nn.Conv2d(c_in, c_out, 1, stride=stride)", _SUM),
+        _residual(_RIGHT.replace("1, stride", "3, padding=1, stride"), _SUM),
+        _residual(_RIGHT, _SUM).replace("3, padding=1))", "3, padding=1), nn.ReLU())"),  # can only add
+        _residual(_RIGHT, _SUM).replace(" nn.ReLU(),", ""),  # a single convolution
+        _residual(_RIGHT, _SUM).replace("return ", ""),
     ],
     "07.3": [
         "def attend(q, k, v):\n    return (q @ k.transpose(1, 2)).softmax(-1) @ v",
         "def attend(q, k, v):\n    return (q @ k.transpose(1, 2) / q.shape[1] ** 0.5).softmax(-1) @ v",
         "def attend(q, k, v):\n    return (q @ k.transpose(1, 2) / q.shape[-1] ** 0.5).softmax(1) @ v",
         "def attend(q, k, v):\n    return (q @ k.transpose(1, 2) / q.shape[-1]).softmax(-1) @ v",
+        "def attend(q, k, v):\n    return (q @ k.transpose(1, 2) / q.shape[-1] ** 0.5).softmax(-1) @ k",
+        "def attend(q, k, v):\n    return F.scaled_dot_product_attention(q, k, v)",
     ],
     "07.4": [
         'chosen = "residual"\ninterval = (0, 0)',
@@ -55,6 +62,12 @@ WRONG = {
         + _GAP
         + "half = 1.96 * gap.std() / 2\ninterval = (gap.mean() - half, gap.mean() + half)",
         'chosen = "inception"' + _GAP + "interval = tuple(-end for end in seed_interval(gap)[:0:-1])",
+        'chosen = "inception"'
+        + _GAP
+        + "half = 2.776 * gap.std() / 2\ninterval = (gap.mean() - half, gap.mean() + half)",
+        'chosen = "inception"' + _GAP + "half = 3.182 * gap.std(ddof=0) / 2\n"
+        "interval = (gap.mean() - half, gap.mean() + half)",
+        'chosen = "inception"' + _GAP + "interval = seed_interval(gap)[:0:-1]",
         'chosen = "inception"\nspread = (table[["inception", "residual"]].var() / 4).sum() ** 0.5\n'
         "interval = (-0.0175 - 3.182 * spread, -0.0175 + 3.182 * spread)",
     ],

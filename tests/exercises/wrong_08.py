@@ -29,6 +29,9 @@ WRONG = {
         PIECES.format(zero="model.zero_grad()", again="pass", share="1"),
         PIECES.format(zero="model.zero_grad()", again="pass", share="1 / 3"),
         PIECES.format(zero="pass", again="pass", share="len(part) / len(images)"),
+        PIECES.format(zero="model.zero_grad()", again="pass", share="size / len(images)"),
+        PIECES.format(zero="model.zero_grad(); size = len(images)", again="pass", share="1"),
+        PIECES.format(zero="model.zero_grad()", again="if len(part) < size: break", share="size / len(images)"),
     ],
     "08.3": [
         SQUARE.format(copy="images", more=" + 1"),
@@ -44,11 +47,21 @@ WRONG = {
         "        top, left = (int(torch.randint(n, (), generator=generator)) for n in scan.shape[1:])\n"
         "        scan[:, top:top + side, left:left + side] = grey\n"
         "    return covered",
+        SQUARE.format(copy="images.clone()", more=" + 3").replace("int(torch", "min(n - side, torch"),
+        SQUARE.format(copy="images.clone(); generator.manual_seed(0)", more=" + 1"),
+        "def cutout(images, side, grey, generator):\n"
+        "    covered = images.clone()\n"
+        "    for scan, u in zip(covered, torch.rand(len(images), generator=generator)):\n"
+        "        top, left = (int(u * (n - side + 1)) for n in scan.shape[1:])\n"
+        "        scan[:, top:top + side, left:left + side] = grey\n"
+        "    return covered",
     ],
     "08.4": [
         'pick, low = "strong", seed_interval(scores["strong"] - scores["nothing"]).low',
         'pick, low = "mild", (scores["mild"] - scores["nothing"]).mean()',
-        'pick, low = "mild", 0.029 - 2.3 * scores.std().max() * (2 / 5) ** 0.5',
+        'pick, low = "mild", 0.04 - 2.3 * scores.std().max() * (2 / 5) ** 0.5',
         'pick, low = "mild", seed_interval(scores["strong"] - scores["nothing"]).low',
+        'pick, low = "mild", (scores["mild"] - scores["nothing"]).min()',
+        'pick, low = "mild", 0.04 - 2.776 * (scores["mild"] - scores["nothing"]).std(ddof=0) / 5**0.5',
     ],
 }

@@ -16,6 +16,11 @@ WRONG = {
         "def thickness_loss(y_hat, y):\n    return F.huber_loss(y_hat, y)",
         "def thickness_loss(y_hat, y):\n"
         "    return F.huber_loss(y_hat, y, reduction='none').nansum() / (~y.isnan()).sum().clamp(1)",
+        "def thickness_loss(y_hat, y):\n"
+        "    known = ~y.isnan()\n"
+        "    loss = F.huber_loss(y_hat[known], y[known]) if known.any() else y_hat.sum() * 0\n"
+        "    return torch.tensor(loss.item(), requires_grad=True)",
+        "def thickness_loss(y_hat, y):\n    return F.huber_loss(y_hat, torch.where(y.isnan(), y.nanmean(), y))",
     ],
     "11.3": [
         "def decide(probs, weights, cost):\n    return (probs @ cost).argmin(axis=1)",
@@ -28,5 +33,6 @@ WRONG = {
         'pick, gain = "A and D", 0.1',
         'pick, gain = "B and C", 0.0',
         'pick, gain = "A and C", 0.15',
+        'pick, gain = "A and C", 10',
     ],
 }

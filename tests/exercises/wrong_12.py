@@ -13,6 +13,12 @@ BINS = (
     "    return {result}"
 )
 FILLED = " if (where == b).any()"
+DRAW = (
+    "def resample(patients, rng):\n"
+    "    names = np.unique(patients)\n"
+    "    drawn = {}\n"
+    "    return np.concatenate([np.flatnonzero(patients == name) for name in drawn])"
+)
 
 WRONG = {
     "12.1": [
@@ -26,15 +32,24 @@ WRONG = {
         BINS.format(filled=FILLED, result="np.abs(gaps).mean()"),
         BINS.format(filled=FILLED, result="(sizes * gaps).sum()"),
         BINS.format(filled=FILLED, result="abs((sizes * gaps).sum())"),
+        BINS.format(filled=FILLED, result="abs(gaps).sum() / bins"),
+        BINS.format(filled=FILLED, result="100 * (sizes * abs(gaps)).sum()"),
+        BINS.format(filled=FILLED, result="(sizes * abs(gaps)).sum()").replace(
+            "    where", "    bins = 10\n    where", 1
+        ),
     ],
     "12.3": [
         "def resample(patients, rng):\n    return rng.integers(0, len(patients), len(patients))",
         "def resample(patients, rng):\n"
         "    names = np.unique(patients)\n"
         "    return np.flatnonzero(np.isin(patients, rng.choice(names, len(names))))",
-        "def resample(patients, rng):\n"
-        "    drawn = rng.permutation(np.unique(patients))\n"
-        "    return np.concatenate([np.flatnonzero(patients == name) for name in drawn])",
+        DRAW.format("rng.permutation(names)"),
+        DRAW.format("rng.choice(patients, len(names))"),
+        DRAW.format("names[rng.integers(0, len(names) - 1, len(names))]"),
+        DRAW.format("np.random.default_rng(0).choice(names, len(names))"),
+        DRAW.format("np.random.choice(names, len(names))"),
+        DRAW.format("[rng.choice(names), *rng.integers(0, len(names), len(names) - 1)]"),
+        "def resample(patients, rng):\n    return np.isin(patients, rng.choice(np.unique(patients), 40))",
         "def resample(patients, rng):\n    return rng.choice(patients, len(patients))",
     ],
     "12.4": [

@@ -16,6 +16,14 @@ TRAIT = (
     "    return {result}"
 )
 MACRO = "np.mean([(preds[labels == k] == k).mean() for k in np.unique(labels)])"
+STUDENT = (
+    "import scipy.stats\n"
+    "def report(validation, test):\n"
+    "    n, mean = len(test), {}\n"
+    "    half = {} / n**0.5\n"
+    "    return mean, mean - half, mean + half"
+)
+LEARNED = {"y": "train_labels", "x": "train_trait", "other": "np.bincount(train_labels).argmax()"}
 
 WRONG = {
     "20.1": [NAMES.format("nnnyn"), NAMES.format("yynyn"), NAMES.format("ynyyn"), NAMES.format("ynnyy")],
@@ -28,15 +36,23 @@ WRONG = {
         "def report(validation, test):\n"
         "    return test.mean(), test.mean() - test.std(ddof=1), test.mean() + test.std(ddof=1)",
         "def report(validation, test):\n    return seed_interval(validation)",
+        STUDENT.format("np.median(test)", "scipy.stats.t.ppf(0.975, n - 1) * test.std(ddof=1)"),
+        STUDENT.format("test.mean()", "scipy.stats.t.ppf(0.975, n - 1) * test.std()"),
+        STUDENT.format("test.mean()", "scipy.stats.t.ppf(0.95, n - 1) * test.std(ddof=1)"),
+        STUDENT.format("test.mean()", "2.776 * test.std(ddof=1)"),
+        "def report(validation, test):\n    mean, low, high = seed_interval(test)\n    return mean, high, low",
     ],
     "20.3": [
-        TRAIT.format(y="train_labels", x="train_trait", other="0", result=MACRO),
-        TRAIT.format(
-            y="train_labels",
-            x="train_trait",
-            other="np.bincount(train_labels).argmax()",
-            result="(preds == labels).mean()",
-        ),
+        TRAIT.format(**LEARNED | {"other": "0"}, result=MACRO),
+        TRAIT.format(**LEARNED, result="(preds == labels).mean()"),
+        TRAIT.format(**LEARNED | {"other": "np.bincount(labels).argmax()"}, result=MACRO),
+        TRAIT.format(**LEARNED, result="sum((preds[labels == k] == k).mean() for k in np.unique(labels)) / 4"),
+        TRAIT.format(**LEARNED, result="100 * " + MACRO),
+        TRAIT.format(**LEARNED, result=MACRO.replace("labels == k", "(labels == k) & np.isin(trait, train_trait)")),
+        "def trait_score(train_trait, train_labels, trait, labels):\n"
+        "    rule = dict(zip(train_trait, train_labels))\n"
+        "    preds = np.array([rule.get(v, np.bincount(train_labels).argmax()) for v in trait])\n"
+        f"    return {MACRO}",
         TRAIT.format(y="labels", x="trait", other="0", result=MACRO),
         TRAIT.format(y="labels", x="trait", other="0", result="(preds == labels).mean()"),
     ],

@@ -1,15 +1,19 @@
 """`make refresh` stores clean outputs, and stores nothing of a lesson that is not clean."""
 
+import base64
+import io
 import time
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.notebooks.small_lesson import CLAIM, FIGURE, small_lesson
 from tools import lesson_format as fmt
 from tools.prepare import prepare
-from tools.refresh import Unclean, clean_outputs, refresh
+from tools.refresh import Unclean, clean_outputs, refresh, smaller_png
 
 pytestmark = pytest.mark.slow
 BAR = "import sys\nprint('a')\nprint('50%|█████     | 1/2 [00:00<00:00, 9.1it/s]', file=sys.stderr)\nprint('b')"
@@ -72,3 +76,32 @@ def test_prepared_copies_keep_outputs_or_drop_the_checks(tmp_path: Path) -> None
     assert 'PROFILE = "smoke"' in fmt.source(real.tagged("injected-parameters")[0])
     assert fast.tagged("nbval-check-output")[0]["outputs"] and not real.tagged("nbval-check-output")
     assert not any(cell["outputs"] for cell in real.code)
+
+
+def encoded(pixels: np.ndarray) -> str:
+    """An array of pixels as a notebook stores a picture."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def decoded(picture: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(picture)))
+
+
+def test_a_picture_loses_only_what_nobody_sees() -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (80, 300), dtype=np.uint8)
+    curve = np.stack([grey] * 3 + [np.full_like(grey, 255)], axis=-1)  # a speckled scan, a line in colour, a margin
+    curve[20:24, :, :3], curve[60:, :, :3] = (213, 94, 0), 255
+    small = smaller_png(encoded(curve))
+    shown = np.asarray(decoded(small).convert("RGB")).astype(int)
+    assert decoded(small).mode == "P" and len(small) < len(encoded(curve))
+    assert abs(shown - curve[..., :3]).max() <= 16 and (shown[60:] == 255).all()
+
+
+def test_a_picture_of_many_colours_or_that_lets_the_page_through_stays_as_it_is() -> None:
+    rng = np.random.default_rng(0)
+    many = rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    glass = np.dstack([many, np.full((60, 60), 128, np.uint8)])
+    for pixels in (many, glass):
+        assert (np.asarray(decoded(smaller_png(encoded(pixels)))) == pixels).all()

@@ -1,10 +1,12 @@
 """`make site`: links resolved, code left alone, and one clear sentence when the site cannot be made."""
 
+import base64
+
 import pytest
 
 from tools import lesson_format as fmt
 from tools import site
-from tools.site import SiteError, front_and_rest, make_site, page_text, resolved, with_cell_links
+from tools.site import SiteError, front_and_rest, lesson_page, make_site, page_text, resolved, with_cell_links
 
 PAGES = {"docs/GLOSSARY.md", "notebooks/05_baseline.ipynb"}
 BLOB = f"{fmt.github_url()}/blob/{fmt.release_tag()}"
@@ -41,6 +43,40 @@ def test_code_is_left_alone_and_badges_become_words():
     assert "badge.svg" not in text
 
 
+def test_names_of_lessons_become_links():
+    text = page_text("`05_baseline`, [`05_baseline`](#x), `06_none`, `x05_baseline`", "docs/GLOSSARY.md", PAGES)
+    link = "[`05_baseline`](../notebooks/05_baseline.ipynb)"
+    assert text == f"{link}, [`05_baseline`](#x), `06_none`, `x05_baseline`"
+    assert page_text("`05_baseline`", "notebooks/05_baseline.ipynb", PAGES) == "`05_baseline`"
+
+
+def test_a_lesson_has_its_number_its_exercises_and_letters_of_one_size():
+    def picture(name, source, pixels=300):
+        png = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + pixels.to_bytes(4, "big") + b"\0\0\0\1").decode()
+        output = {"output_type": "display_data", "data": {"image/png": png}, "metadata": {}}
+        return {"cell_type": "code", "id": name, "source": source, "metadata": {}, "outputs": [output]}
+
+    def words(text):
+        return {"cell_type": "markdown", "id": text[-3:], "source": text, "metadata": {}}
+
+    cells = [
+        words("# How good?"),
+        picture("usual", "fig, ax = plt.subplots()"),
+        picture("own", "fig, ax = plt.subplots(dpi=75)"),
+        picture("after", "ax.plot(x)"),
+        picture("all", 'plt.rcParams["figure.dpi"] = 60'),
+        picture("later", "ax.plot(x)"),
+        words("## Exercises\n\n1. Predict."),
+    ]
+    lesson = fmt.Lesson(fmt.ROOT / "notebooks" / "05_baseline.ipynb")
+    lesson.__dict__["notebook"] = {"metadata": {"course": {"question": "How good?"}}, "cells": cells}
+    first, *code, last = lesson_page(lesson, PAGES)["cells"]
+    assert first["source"] == "# 05 · How good?"
+    assert f"]({BLOB}/notebooks/exercises/05_baseline.ipynb)" in last["source"]
+    widths = [cell["metadata"]["mystnb"]["image"].get("width") for cell in code]
+    assert widths == [None, "360px", None, "450px", "450px"]
+
+
 def test_the_readme_becomes_two_pages():
     front, rest = front_and_rest("# T\n\nhello\n\n## Start\n\na\n\n## The course\n\nmap\n\n## More\n\nb\n")
     assert front == "# T\n\nhello\n\n## The course\n\nmap\n\n"
@@ -54,9 +90,10 @@ def test_cells_named_in_the_index_become_links(tmp_path):
     lesson = fmt.Lesson(tmp_path / "05_baseline.ipynb")
     lesson.__dict__["notebook"] = {"cells": cells}
     text = "# Index\n\n`run`\n\n## 05_baseline\n\n`run-more`, `run`, `other`\n\n## 06_overfit\n\n`run`\n"
-    link = "[`{0}`](../notebooks/05_baseline.ipynb#cell-{0})"
-    expected = text.replace("`run-more`, `run`", f"{link.format('run-more')}, {link.format('run')}")
-    assert with_cell_links(text, [lesson]) == expected
+    for page, folder in (("docs/CONCEPTS.md", "../notebooks"), ("docs/instructor/lessons.md", "../../notebooks")):
+        link = f"[`{{0}}`]({folder}/05_baseline.ipynb#cell-{{0}})"
+        expected = text.replace("`run-more`, `run`", f"{link.format('run-more')}, {link.format('run')}")
+        assert with_cell_links(text, page, [lesson]) == expected
 
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path, capsys):
@@ -70,14 +107,14 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path, capsys):
 def test_a_warning_of_sphinx_stops_the_site_and_keeps_the_old_one(monkeypatch, tmp_path):
     def two_pages(folder):
         folder.mkdir()
-        (folder / "index.md").write_text("# Front\n\n[there](#nowhere-at-all)\n")
+        (folder / "index.md").write_text("# Front\n\n[there](#nowhere-at-all) is $\\nosuchsign x$\n")
         return 1
 
     old = tmp_path / "site"
     old.mkdir()
     (old / "index.html").write_text("old")
     monkeypatch.setattr(site, "write_pages", two_pages)
-    with pytest.raises(SiteError, match=r"(?s)Sphinx is not content.*index\.md.*nowhere-at-all"):
+    with pytest.raises(SiteError, match=r"(?s)Sphinx is not content.*nowhere-at-all.*\\nosuchsign, which nobody"):
         make_site(old)
     assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == ["site"]
     assert (old / "index.html").read_text() == "old"

@@ -19,23 +19,30 @@ LESSONS = fmt.lessons()
 def test_the_page_lists_every_lesson_and_its_exercises() -> None:
     text = launcher.page(LESSONS)
     for lesson in LESSONS:
-        assert text.count(f"[{lesson.slug}]({lesson.path.name})") == 1
+        assert text.count(f"| [{lesson.slug}]({lesson.path.name}) |") == 1
     solved = {path.name for path in (fmt.NOTEBOOKS / "exercises").glob("*.ipynb")}
     assert {name for name in solved if f"(exercises/{name})" in text} == solved
 
 
+@pytest.fixture
+def settings(tmp_path):
+    """The environment of a JupyterLab with settings, workspaces and notes of running servers of its own."""
+    own = {
+        name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_WORKSPACES_DIR")
+    }
+    return os.environ | own | {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "BROWSER": "true"}
+
+
 @contextmanager
-def lab(folder):
-    """`make lab` without a browser, its settings and workspaces in `folder`; yields the address it serves at."""
+def lab(settings, log):
+    """`make lab` without a browser; yields the address it serves at. Afterwards nothing of it is left behind."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port = door.getsockname()[1]
-    own = {name: str(folder / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_WORKSPACES_DIR")}
     options = ["--no-browser", f"--port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=secret"]
     command = [sys.executable, "-m", "tools.launcher", "--", *options, "--allow-root"]
-    environment = os.environ | own | {"JUPYTER_RUNTIME_DIR": str(folder / "runtime")}
-    log = (folder / "log").open("w")
-    server = subprocess.Popen(command, cwd=fmt.ROOT, env=environment, stdout=log, stderr=log)
+    with log.open("w") as messages:
+        server = subprocess.Popen(command, cwd=fmt.ROOT, env=settings, stdout=messages, stderr=messages)
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 60
@@ -44,19 +51,19 @@ def lab(folder):
                 urllib.request.urlopen(f"{address}/api?token=secret", timeout=2)
                 break
             except OSError:
-                assert server.poll() is None, (folder / "log").read_text()
+                assert server.poll() is None, log.read_text()
                 time.sleep(0.3)
         yield address
     finally:
         server.terminate()
         server.wait(60)  # it shuts its kernels down first
-        with socket.socket() as door:  # nothing of it is left behind
+        with socket.socket() as door:
             assert door.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.mark.slow
-def test_opens_at_the_page_and_the_first_lesson(tmp_path, context) -> None:
-    with lab(tmp_path) as address:
+def test_opens_at_the_page_and_the_first_lesson(settings, tmp_path, context) -> None:
+    with lab(settings, tmp_path / "log") as address:
         page = context.new_page()
         page.goto(f"{address}/?token=secret", wait_until="domcontentloaded")
         page.get_by_role("tab", name="00_start_here.ipynb").wait_for(timeout=60_000)
@@ -64,4 +71,24 @@ def test_opens_at_the_page_and_the_first_lesson(tmp_path, context) -> None:
         assert f"/lab/workspaces/{launcher.WORKSPACE}" in page.url
         page.get_by_role("link", name="01_define_the_problem").click()
         page.get_by_role("tab", name="01_define_the_problem.ipynb").wait_for(timeout=30_000)
+        page.locator(".jp-NotebookPanel-toolbar").get_by_text("Python 3").first.wait_for(timeout=30_000)
+        assert page.get_by_text("Validate", exact=True).count() == 0, (
+            "nbgrader's button calls an empty answer a success"
+        )
+        assert page.get_by_text("Would you like to get notified", exact=False).count() == 0
         page.close()
+        again = [sys.executable, "-m", "tools.launcher"]
+        said = subprocess.run(again, cwd=fmt.ROOT, env=settings, capture_output=True, text=True, timeout=60)
+        port = address.rpartition(":")[2]
+        assert said.returncode == 0 and f"running here already: http://localhost:{port}/lab/work" in said.stdout
+
+
+def test_later_the_tabs_stay_as_the_learner_left_them(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("JUPYTERLAB_WORKSPACES_DIR", str(tmp_path))
+    launcher.lay_out()
+    (file,) = tmp_path.iterdir()
+    assert "00_start_here.ipynb" in file.read_text()
+    changed = file.read_text().replace("00_start_here", "05_baseline")
+    file.write_text(changed)
+    launcher.lay_out()
+    assert file.read_text() == changed

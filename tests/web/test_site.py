@@ -1,6 +1,6 @@
 """The site of `make site`, opened from the file system in a real Chromium that is refused every other machine."""
 
-import json
+import html
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 
 from course_utils.serve import browser
 from tools import lesson_format as fmt
-from tools.site import make_site
+from tools.site import make_site, title
 
 pytestmark = pytest.mark.slow
 LESSONS = fmt.lessons()
@@ -123,6 +123,8 @@ def test_a_lesson_is_there_with_its_figures_in_words_and_its_cells(site, pages, 
     assert sorted(image.get("alt", "") for image in content.images) == sorted(figures)
     assert {f"cell-{cell['id']}" for cell in lesson.code} <= set(content.ids)
     prose = "".join(re.sub(r"```.*?```|`[^`]*`", "", fmt.source(cell), flags=re.DOTALL) for cell in lesson.markdown)
+    drawn = re.findall(r"<math.*?</math>", lesson_file(site, lesson).read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert "\\" not in html.unescape("".join(drawn))
     assert content.formulas == len(re.findall(r"\$\$.+?\$\$|\$[^$]+\$", prose, flags=re.DOTALL))
 
 
@@ -156,13 +158,13 @@ def test_next_walks_the_course_and_previous_walks_back(site, pages, tab):
 def test_the_front_page_is_the_map_of_the_course(site, tab):
     tab.goto((site / "index.html").as_uri())
     rows = tab.locator("article table tbody tr a").evaluate_all("links => links.map((a) => [a.textContent, a.href])")
-    assert [text.split(" · ", 1)[1] for text, _ in rows] == [lesson.course["question"] for lesson in LESSONS]
+    assert [text for text, _ in rows] == [title(lesson) for lesson in LESSONS]
     assert [href for _, href in rows] == [lesson_file(site, lesson).as_uri() for lesson in LESSONS]
 
 
-def test_a_lesson_is_named_by_its_question(site, tab):
+def test_a_lesson_is_named_by_its_number_and_question(site, tab):
     tab.goto(lesson_file(site, LESSONS[0]).as_uri())
-    assert tab.title().startswith(LESSONS[0].course["question"])
+    assert tab.title().startswith(f"{LESSONS[0].slug[:2]} · {LESSONS[0].course['question']}")
     assert tab.locator("h1").count() == 1
     assert tab.locator(".sidebar-tree .current-page").inner_text().startswith(LESSONS[0].slug[:2])
 
@@ -172,8 +174,8 @@ def test_search_leads_to_a_lesson(site, tab):
     tab.fill(".sidebar-search", "calibration")
     tab.press(".sidebar-search", "Enter")
     tab.wait_for_selector("#search-results li")
-    question = next(lesson.course["question"] for lesson in LESSONS if lesson.slug == "12_evaluate")
-    tab.click(f"#search-results a:text-is({json.dumps(question)})")
+    wanted = next(title(lesson) for lesson in LESSONS if lesson.slug == "12_evaluate")
+    tab.locator("#search-results").get_by_role("link", name=wanted, exact=True).click()
     assert "12_evaluate.html" in tab.url
     assert "calibration" in tab.inner_text("article").lower()
 
@@ -207,7 +209,19 @@ def test_dark_and_light(site, tab):
 
 def test_it_fits_a_phone(site, tab):
     tab.set_viewport_size({"width": 390, "height": 800})
-    for name in ("index.html", "notebooks/08_regularize.html", "docs/GLOSSARY.html"):
-        tab.goto((site / name).as_uri())
+    for name in ("index", "notebooks/02_explore_the_data", "notebooks/08_regularize", "docs/GLOSSARY"):
+        tab.goto((site / f"{name}.html").as_uri())
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    word = tab.locator("td p", has_text=re.compile("^환자$"))
+    assert word.bounding_box()["height"] < 30  # its two letters stand on one line
+    tab.set_viewport_size({"width": 1300, "height": 900})
+
+
+def test_on_paper_no_line_of_code_is_cut(site, tab):
+    tab.set_viewport_size({"width": 700, "height": 900})
+    tab.emulate_media(media="print")
+    tab.goto((site / "notebooks" / "05_baseline.html").as_uri())
+    cut = "[...document.querySelectorAll('pre')].filter((pre) => pre.scrollWidth > pre.clientWidth + 1).length"
+    assert tab.evaluate(cut) == 0
+    tab.emulate_media(media="screen")
     tab.set_viewport_size({"width": 1300, "height": 900})
