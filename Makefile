@@ -50,7 +50,7 @@ lab: $(STAMP) ## open JupyterLab at the list of lessons and the first of them
 progress: $(STAMP) ## which lessons and exercises are done on this machine
 	@$(PY) -m course_utils.progress
 
-test: $(STAMP) ## everything: unit, data and model tests, and every lesson executed (about 25 minutes)
+test: $(STAMP) ## everything: unit, data and model tests, and every lesson executed, also as in Colab (half an hour, 6 GB)
 	$(PY) -m tools.prepare
 	COURSE_RUNS="$(CURDIR)/build/test/runs" $(PY) -m pytest tests build/test --nbval-lax --nbval-current-env \
 	  --nbval-sanitize-with tests/notebooks/sanitize.cfg -n 2 --dist loadfile --no-loadscope-reorder --durations=20

@@ -108,7 +108,8 @@ def stored(lesson: Lesson, executed: Lesson, minutes: float) -> dict:
             if output["output_type"] == "execute_result":
                 output["execution_count"] = count
     for cell in lesson.cells:
-        cell["metadata"] = {key: cell["metadata"][key] for key in KEPT_CELL_METADATA if key in cell["metadata"]}
+        kept = (*KEPT_CELL_METADATA, "jupyter") if "bootstrap" in fmt.tags(cell) else KEPT_CELL_METADATA  # it is folded
+        cell["metadata"] = {key: cell["metadata"][key] for key in kept if key in cell["metadata"]}
     return notebook
 
 

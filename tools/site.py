@@ -5,7 +5,6 @@ or formula comes from elsewhere. Sphinx, MyST-NB and the theme Furo make them; d
 """
 
 import argparse
-import base64
 import os
 import re
 import shutil
@@ -32,8 +31,6 @@ CODE = re.compile(r"(^```.*?^```|`[^`\n]*`)", re.DOTALL | re.MULTILINE)
 TARGET = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 LESSON_NAME = re.compile(r"`(\d\d_\w+)`")
 PICTURES = (".png", ".svg")
-DOTS = re.compile(r"\bdpi(?:[\"']\])?\s*=\s*(\d+)")  # of a figure or, in rcParams, of all figures that follow
-USUAL_DOTS = 90  # an inch, as course_utils.plots.use_style has it
 FOLDED = "Code that fetches the course in Colab; it does nothing on your own machine"
 
 
@@ -113,40 +110,17 @@ def with_cell_links(text: str, page: str, lessons: list[Lesson]) -> str:
     return "".join(sections)
 
 
-def lesson_text(text: str, lesson: Lesson) -> str:
-    """A markdown cell with the lesson's number in its title, and under its exercises where they check themselves."""
-    if text.startswith("# "):
-        return text.replace(f"# {lesson.course['question']}", f"# {title(lesson)}", 1)
-    if text.startswith("## Exercises\n"):
-        link = f"[a notebook](exercises/{lesson.path.name})"
-        return f"{text.rstrip()}\n\nThey are in {link} too, which checks your answers and has hints and solutions.\n"
-    return text
-
-
-def picture_width(cell: dict, dots: int) -> dict[str, str]:
-    """The width of a cell's picture with `dots` an inch, where they are fewer than usual: letters keep one size."""
-    pictures = [output["data"]["image/png"] for output in cell["outputs"] if "image/png" in output.get("data", {})]
-    if not pictures or dots >= USUAL_DOTS:
-        return {}
-    pixels = int.from_bytes(base64.b64decode("".join(pictures[0]))[16:20], "big")  # the first number in a PNG file
-    return {"width": f"{pixels * USUAL_DOTS / dots:.0f}px"}
-
-
 def lesson_page(lesson: Lesson, pages: set[str]) -> dict:
-    """The notebook as the site needs it: alt texts where MyST-NB looks for them, an anchor a cell, set-up folded."""
-    notebook, dots = lesson.notebook, USUAL_DOTS
+    """The notebook as the site needs it: its number, alt texts where MyST-NB looks, an anchor a cell, set-up folded."""
+    notebook, heading = lesson.notebook, f"# {lesson.course['question']}"
     for cell in notebook["cells"]:
-        source = fmt.source(cell)
         if cell["cell_type"] == "markdown":
-            cell["source"] = page_text(lesson_text(source, lesson), f"notebooks/{lesson.path.name}", pages)
+            text = re.sub(f"^{re.escape(heading)}", lambda _: f"# {title(lesson)}", fmt.source(cell))
+            cell["source"] = page_text(text, f"notebooks/{lesson.path.name}", pages)
         else:
-            said = DOTS.search(source)
-            here = int(said[1]) if said else dots
-            dots = here if said and "rcParams" in source else dots
             cell["metadata"]["anchor"] = f"cell-{cell['id']}"
             alt = cell["metadata"].get("course", {}).get("alt", "A figure of this lesson.")
-            image = {"alt": alt} | picture_width(cell, here)
-            cell["metadata"]["mystnb"] = {"image": image, "code_prompt_show": FOLDED, "code_prompt_hide": FOLDED}
+            cell["metadata"]["mystnb"] = {"image": {"alt": alt}, "code_prompt_show": FOLDED, "code_prompt_hide": FOLDED}
         if "bootstrap" in fmt.tags(cell):
             cell["metadata"]["tags"].append("hide-input")
     return notebook

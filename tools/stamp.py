@@ -95,7 +95,10 @@ def stamp(root: Path = fmt.ROOT, check: bool = False) -> list[Path]:
     stale = []
     for lesson in [*lessons, *fmt.lessons(root / "notebooks" / "solutions")]:
         notebook = stamped_notebook(lesson)
-        if [fmt.source(cell) for cell in notebook["cells"]] != [fmt.source(cell) for cell in lesson.cells]:
+        wanted, there = (
+            [(fmt.source(cell), cell["metadata"]) for cell in cells] for cells in (notebook["cells"], lesson.cells)
+        )
+        if wanted != there:
             stale.append(lesson.path)
             if not check:
                 fmt.save_notebook(lesson.path, notebook)

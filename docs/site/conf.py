@@ -32,7 +32,6 @@ html_css_files = ["site.css"]
 html_show_sourcelink = html_copy_source = False
 html_show_search_summary = False  # it fetches pages, which browsers refuse for files
 html_use_index = False
-html_scaled_image_link = False
 pygments_style, pygments_dark_style = "a11y-high-contrast-light", "a11y-high-contrast-dark"
 
 

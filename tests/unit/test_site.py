@@ -1,7 +1,5 @@
 """`make site`: links resolved, code left alone, and one clear sentence when the site cannot be made."""
 
-import base64
-
 import pytest
 
 from tools import lesson_format as fmt
@@ -50,31 +48,16 @@ def test_names_of_lessons_become_links():
     assert page_text("`05_baseline`", "notebooks/05_baseline.ipynb", PAGES) == "`05_baseline`"
 
 
-def test_a_lesson_has_its_number_its_exercises_and_letters_of_one_size():
-    def picture(name, source, pixels=300):
-        png = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + pixels.to_bytes(4, "big") + b"\0\0\0\1").decode()
-        output = {"output_type": "display_data", "data": {"image/png": png}, "metadata": {}}
-        return {"cell_type": "code", "id": name, "source": source, "metadata": {}, "outputs": [output]}
-
-    def words(text):
-        return {"cell_type": "markdown", "id": text[-3:], "source": text, "metadata": {}}
-
+def test_a_lesson_has_its_number_and_its_pictures_words():
     cells = [
-        words("# How good?"),
-        picture("usual", "fig, ax = plt.subplots()"),
-        picture("own", "fig, ax = plt.subplots(dpi=75)"),
-        picture("after", "ax.plot(x)"),
-        picture("all", 'plt.rcParams["figure.dpi"] = 60'),
-        picture("later", "ax.plot(x)"),
-        words("## Exercises\n\n1. Predict."),
+        {"cell_type": "markdown", "id": "first", "source": "# How good?\n\nSee `06_none`.", "metadata": {}},
+        {"cell_type": "code", "id": "draw", "source": "", "metadata": {"course": {"alt": "A line."}}, "outputs": []},
     ]
     lesson = fmt.Lesson(fmt.ROOT / "notebooks" / "05_baseline.ipynb")
     lesson.__dict__["notebook"] = {"metadata": {"course": {"question": "How good?"}}, "cells": cells}
-    first, *code, last = lesson_page(lesson, PAGES)["cells"]
-    assert first["source"] == "# 05 · How good?"
-    assert f"]({BLOB}/notebooks/exercises/05_baseline.ipynb)" in last["source"]
-    widths = [cell["metadata"]["mystnb"]["image"].get("width") for cell in code]
-    assert widths == [None, "360px", None, "450px", "450px"]
+    first, draw = lesson_page(lesson, PAGES)["cells"]
+    assert first["source"] == "# 05 · How good?\n\nSee `06_none`."
+    assert (draw["metadata"]["anchor"], draw["metadata"]["mystnb"]["image"]) == ("cell-draw", {"alt": "A line."})
 
 
 def test_the_readme_becomes_two_pages():

@@ -1,5 +1,6 @@
 """`make lab`: JupyterLab opens the launcher page and the first lesson, and the page's links open lessons."""
 
+import json
 import os
 import socket
 import subprocess
@@ -81,6 +82,43 @@ def test_opens_at_the_page_and_the_first_lesson(settings, tmp_path, context) -> 
         said = subprocess.run(again, cwd=fmt.ROOT, env=settings, capture_output=True, text=True, timeout=60)
         port = address.rpartition(":")[2]
         assert said.returncode == 0 and f"running here already: http://localhost:{port}/lab/work" in said.stdout
+
+
+def code_cell(page, text):
+    """The first code cell of the open notebook that holds `text`."""
+    return page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-CodeCell").filter(has_text=text).first
+
+
+def run_all(page):
+    """Run → Run All Cells, by the menu."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+@pytest.mark.slow
+def test_the_first_exercise_is_answered_in_the_browser(settings, tmp_path, context) -> None:
+    """As a newcomer does it: everything run untouched, then the answer written, and everything run again."""
+    exercises, runs = fmt.NOTEBOOKS / "exercises" / LESSONS[0].path.name, tmp_path / "runs"
+    solved = fmt.Lesson(fmt.NOTEBOOKS / "solutions" / LESSONS[0].path.name)
+    answer = next(fmt.source(cell) for cell in solved.code if cell["id"] == "answer-00-1")
+    before = exercises.read_bytes()
+    with lab(settings | {"COURSE_RUNS": str(runs)}, tmp_path / "log") as address:
+        page = context.new_page()
+        page.goto(f"{address}/lab/tree/{exercises.relative_to(fmt.ROOT).as_posix()}?token=secret")
+        check = code_cell(page, 'check("00.1"')
+        check.wait_for(timeout=60_000)
+        idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
+        idle.first.wait_for(state="attached", timeout=60_000)
+        run_all(page)
+        check.get_by_text("○ 00.1 not tried").wait_for(timeout=60_000)
+        code_cell(page, "guesses = {").locator(".cm-content").click()
+        page.keyboard.press("Control+a")
+        page.keyboard.insert_text(answer)
+        run_all(page)
+        check.get_by_text("✓ 00.1 right").wait_for(timeout=60_000)
+        page.close()
+    assert json.loads((runs / "exercises" / "00.1.json").read_text())["status"] == "right"
+    assert exercises.read_bytes() == before, "nothing was saved, so nothing of the course has changed"
 
 
 def test_later_the_tabs_stay_as_the_learner_left_them(tmp_path, monkeypatch) -> None:

@@ -51,13 +51,18 @@ def pages(site):
 def tab(site, chromium_here):
     """A tab; the module's last test fails when any page asked another machine for anything, or its scripts failed."""
     asked, troubles = [], []
+
+    def failed(request):
+        if request.failure != "net::ERR_ABORTED":  # that is a page left before it was all there
+            troubles.append(f"{request.url}: {request.failure}")
+
     with browser.chromium(viewport={"width": 1300, "height": 900}) as context:
         context.route(re.compile("^(?!file:|data:|blob:)"), lambda route: route.abort())
         context.on("request", lambda request: asked.append(request.url))
         tab = context.pages[0]
         tab.on("pageerror", lambda error: troubles.append(str(error)))
         tab.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-        tab.on("requestfailed", lambda request: troubles.append(request.url))
+        tab.on("requestfailed", failed)
         yield tab
     assert not [url for url in asked if not url.startswith((site.as_uri(), "data:", "blob:"))]
     assert not troubles
