@@ -44,10 +44,14 @@ def needs() -> list[Requirement]:
     return [Requirement(need) for need in project["dependencies"] + project["optional-dependencies"]["serve"]]
 
 
+def bounds() -> dict[str, str]:
+    """The versions that stay: all but NVIDIA's, since Colab's PyTorch comes from elsewhere, with others than PyPI's."""
+    return {name: version for name, version in freeze().items() if not name.startswith("nvidia-")}
+
+
 def write_constraints(path: Path) -> Path:
-    """Colab's versions as bounds for an installer. Its PyTorch comes from elsewhere, with other NVIDIA libraries."""
-    bounds = [f"{name}=={version}" for name, version in freeze().items() if not name.startswith("nvidia-")]
-    fmt.save_text(path, "\n".join(bounds))
+    """The versions that stay, as a file for an installer."""
+    fmt.save_text(path, "\n".join(f"{name}=={version}" for name, version in bounds().items()))
     return path
 
 

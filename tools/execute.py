@@ -99,8 +99,10 @@ def _resident(process: psutil.Process) -> int:
 
 def _share(process: psutil.Process) -> int:
     """The same with its share of the shared pages, where the system tells."""
+    if sys.platform != "linux":
+        return _resident(process)
     try:
-        return process.memory_full_info().pss if sys.platform == "linux" else process.memory_info().rss
+        return process.memory_full_info().pss
     except psutil.Error:
         return 0
 
