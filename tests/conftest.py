@@ -5,7 +5,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -27,15 +26,10 @@ def pytest_report_header() -> str:
     return status()
 
 
-def _minutes(path: Path) -> float:
-    """Measured minutes of a prepared lesson; a run on real scans in the smoke profile counts as a quarter."""
-    return Lesson(path).course.get("minutes_cpu", 1) * (0.25 if path.parent.name == "real" else 1)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put what takes minutes first, longest first, so that two workers end at about the same time."""
     files = {item.path for item in items if item.path.suffix == ".ipynb" and FOLDER in item.path.parents}
-    minutes = {path: _minutes(path) for path in files}
+    minutes = {path: Lesson(path).course.get("minutes_cpu", 1) for path in files}
     minutes |= {item.path: mark.args[0] for item in items if (mark := item.get_closest_marker("minutes"))}
     items.sort(key=lambda item: -minutes.get(item.path, 0.0))
 

@@ -69,23 +69,24 @@ class PeakMemory(threading.Thread):
     """Watches the memory of this process's children (the kernel and what it starts), in MB.
 
     On Linux a page that several processes share counts once, split between them; elsewhere once a process. Splitting
-    takes the system a twentieth of a second a process, so it is asked only when the plain sum has grown by `step`.
+    takes the system a twentieth of a second a process, so it is asked only when the plain sum has grown by `step`;
+    in between, that sum is taken to be shared as it was when last asked.
     """
 
-    def __init__(self, every: float = 0.5, step: float = 10e6):
+    def __init__(self, every: float = 0.5, step: float = 60e6):
         super().__init__(daemon=True)
         self.every, self.step, self.megabytes, self.parent = every, step, 0.0, os.getppid()
 
     def run(self) -> None:
         """Look again and again; end everything when the parent is gone, since nobody waits for the result then."""
-        me, most = psutil.Process(), 0
+        me, asked, shared = psutil.Process(), 0, 1.0
         while True:
             if os.getppid() != self.parent:
                 kill_tree(me.pid)
             children = me.children(recursive=True)
-            if (plain := sum(map(_resident, children))) > most + self.step:
-                most = plain
-                self.megabytes = max(self.megabytes, sum(map(_share, children)) / 2**20)
+            if (plain := sum(map(_resident, children))) > asked + self.step:
+                asked, shared = plain, sum(map(_share, children)) / plain
+            self.megabytes = max(self.megabytes, plain * shared / 2**20)
             time.sleep(self.every)
 
 

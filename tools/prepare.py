@@ -1,11 +1,8 @@
-"""First half of `make test`: write the notebooks that pytest executes into build/test/.
+"""First half of `make test`: write the notebooks that nbval executes into build/test/fast.
 
-- build/test/fast: every lesson in the fast profile on the CPU, stored outputs kept, so that nbval can compare them;
-- build/test/real: every lesson once more on real scans in the smoke profile, only when there are real scans here. Their
-  numbers are other numbers, so nothing is compared: the lessons must run.
-
-Parameters are injected by papermill. The kernels' runs folder is build/test/runs, empty at the start and shared, so
-that a model which one lesson has trained is loaded by the next.
+That is every lesson in the fast profile on the CPU, parameters injected by papermill, stored outputs kept, so that
+nbval can compare them. The kernels' runs folder is build/test/runs, empty at the start and shared, so that a model
+which one lesson has trained is loaded by the next.
 """
 
 import os
@@ -38,7 +35,7 @@ def status() -> str:
     return f"real scans: none here ({REAL_FILE} in $COURSE_REAL_DATA or ../shared/data), so no lesson is run on them"
 
 
-def prepare(lesson: Lesson, folder: Path, parameters: dict[str, str], compare: bool) -> None:
+def prepare(lesson: Lesson, folder: Path, parameters: dict[str, str], compare: bool) -> Path:
     """Write a copy of the lesson with parameters injected; without `compare` its outputs and checks are dropped."""
     import papermill
 
@@ -52,18 +49,15 @@ def prepare(lesson: Lesson, folder: Path, parameters: dict[str, str], compare: b
             cell["outputs"], cell["execution_count"] = [], None
             cell["metadata"]["tags"] = [tag for tag in fmt.tags(cell) if tag != "nbval-check-output"]
     fmt.save_notebook(target, copy.notebook)
+    return target
 
 
 def main() -> int:
-    """Write both sets of notebooks. Returns the exit status."""
+    """Write the notebooks. Returns the exit status."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     (FOLDER / "runs").mkdir(parents=True)
-    real = real_scans()
     for lesson in fmt.lessons():
         prepare(lesson, FOLDER / "fast", {"PROFILE": "fast", "DEVICE": "cpu"}, compare=True)
-        if real:
-            parameters = {"PROFILE": "smoke", "DATASET": str(real), "DEVICE": "cpu"}
-            prepare(lesson, FOLDER / "real", parameters, compare=False)
     print(f"prepared {len(fmt.lessons())} lessons in build/test · {status()}")
     return 0
 
