@@ -62,10 +62,10 @@ def next_steps(folder: Path, name: str) -> str:
     programs = Path(sys.executable).parent
     if os.name == "nt":  # PowerShell
         enter = [f'& "{programs / "Activate.ps1"}"'] if (programs / "Activate.ps1").exists() else []
-        lines = [*enter, f'cd "{folder}"', '$env:COURSE_RUNS = "$PWD\\runs"']
+        lines = [*enter, f'cd "{folder}"']
     else:
         enter = [f"source {shlex.quote(str(programs / 'activate'))}"] if (programs / "activate").exists() else []
-        lines = [*enter, f"cd {shlex.quote(str(folder))}", 'export COURSE_RUNS="$PWD/runs"']
+        lines = [*enter, f"cd {shlex.quote(str(folder))}"]
     return "".join(f"  {line}\n" for line in (*lines, f"nbgrader generate_assignment {name}"))
 
 

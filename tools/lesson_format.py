@@ -129,8 +129,10 @@ def badge_markdown(slug: str) -> str:
 
 
 def minutes_in_words(minutes: float) -> str:
-    """Measured minutes, as coarse as they deserve: `under a minute`, `about 2 minutes`."""
-    return "under a minute" if minutes <= 1 else f"about {max(2, round(minutes))} minutes"
+    """Measured minutes, as coarse as they deserve: `under a minute`, `about a minute`, `about 2 minutes`."""
+    if minutes <= 1:
+        return "under a minute"
+    return "about a minute" if round(minutes) == 1 else f"about {round(minutes)} minutes"
 
 
 def badge_cell_source(slug: str, minutes_cpu: float) -> str:

@@ -49,8 +49,9 @@ def resolved(target: str, page: str, pages: set[str]) -> str:
     file = os.path.normpath(os.path.join(os.path.dirname(page), path))
     if not (ROOT / file).exists():
         raise SiteError(f"{page} links to {target}, which is not there.")
-    if file == "README.md":  # it becomes the front page
-        return os.path.relpath("index.md", os.path.dirname(page) or ".")
+    if file == "README.md":  # it becomes two pages
+        part = "index.md" if anchor in ("", FRONT.lower().replace(" ", "-")) else "setup.md"
+        return os.path.relpath(part, os.path.dirname(page) or ".") + f"#{anchor}" * bool(anchor)
     if file in pages or file.endswith(PICTURES):
         return target
     kind = "tree" if (ROOT / file).is_dir() else "blob"

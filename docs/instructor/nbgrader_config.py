@@ -6,7 +6,7 @@ Change course_id and, for a hub with several classes, the exchange; nbgrader's o
 import os
 
 # What the checks note down is the learner's, not the teacher's: it goes beside the course, not into the lessons' runs/.
-os.environ.setdefault("COURSE_RUNS", os.path.abspath("runs"))
+os.environ["COURSE_RUNS"] = os.path.abspath("runs")
 
 c = get_config()  # noqa: F821 - nbgrader brings it
 

@@ -1,4 +1,7 @@
-"""Every lesson runs in an imitation of Colab: its versions, only the one file in an empty folder, smoke profile."""
+"""Every lesson runs in an imitation of Colab: its versions, only the one file in an empty folder, smoke profile.
+
+The part Deploy takes real scans where there are any, as the other lessons do in tests/notebooks/test_real_scans.py.
+"""
 
 import shutil
 from importlib.metadata import distributions
@@ -11,6 +14,7 @@ from packaging.utils import canonicalize_name
 from tools import colab
 from tools import lesson_format as fmt
 from tools.execute import execute_all
+from tools.prepare import real_scans, with_colab
 
 pytestmark = [pytest.mark.slow, pytest.mark.minutes(9)]
 
@@ -43,7 +47,8 @@ def test_what_the_first_cell_adds_fits_beside_what_colab_has(package_index, tmp_
 
 @pytest.mark.parametrize("lesson", fmt.lessons(), ids=lambda lesson: lesson.slug)
 def test_runs_from_its_one_file(machine: Machine, lesson: fmt.Lesson) -> None:
-    task = colab.lone_task(lesson.path, machine.python, machine.remote, machine.folder / lesson.slug)
+    scans = {"DATASET": str(real_scans())} if with_colab(lesson) and real_scans() else {}
+    task = colab.lone_task(lesson.path, machine.python, machine.remote, machine.folder / lesson.slug, **scans)
     assert list(task.cwd.iterdir()) == [task.source]
     (outcome,) = execute_all([task], jobs=1)
     assert outcome.ok, f"{outcome.cell}: {outcome.error}\n{outcome.traceback}"

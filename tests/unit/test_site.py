@@ -19,6 +19,8 @@ BLOB = f"{fmt.github_url()}/blob/{fmt.release_tag()}"
         ("../notebooks/05_baseline.ipynb#x", "docs/GLOSSARY.md", "../notebooks/05_baseline.ipynb#x"),
         ("docs/img/phantom_sheet.png", "README.md", "docs/img/phantom_sheet.png"),
         ("../README.md", "docs/GLOSSARY.md", "../index.md"),
+        ("../README.md#the-course", "docs/first_hour.md", "../index.md#the-course"),
+        ("../README.md#when-it-fails", "docs/first_hour.md", "../setup.md#when-it-fails"),
         ("LICENSE", "README.md", f"{BLOB}/LICENSE"),
         ("../course_utils/train.py#L3", "notebooks/05_baseline.ipynb", f"{BLOB}/course_utils/train.py#L3"),
         ("../course_utils", "docs/GLOSSARY.md", f"{BLOB.replace('blob', 'tree')}/course_utils"),
