@@ -15,6 +15,7 @@ from tools import launcher
 from tools import lesson_format as fmt
 
 LESSONS = fmt.lessons()
+PATIENCE = 180_000  # ms; where the disk is slow and another lesson runs, a kernel's first import takes over a minute
 
 
 def test_the_page_lists_every_lesson_and_its_exercises() -> None:
@@ -27,10 +28,15 @@ def test_the_page_lists_every_lesson_and_its_exercises() -> None:
 
 @pytest.fixture
 def settings(tmp_path):
-    """The environment of a JupyterLab with settings, workspaces and notes of running servers of its own."""
-    own = {
-        name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_WORKSPACES_DIR")
-    }
+    """The environment of a JupyterLab with settings, workspaces and notes of running servers of its own.
+
+    It saves nothing by itself: however long a test takes, the course's own pages stay as they are.
+    """
+    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR")
+    own = {name: str(tmp_path / name) for name in names}
+    saving = tmp_path / "JUPYTERLAB_SETTINGS_DIR" / "@jupyterlab" / "docmanager-extension"
+    saving.mkdir(parents=True)
+    (saving / "plugin.jupyterlab-settings").write_text('{"autosave": false}')
     return os.environ | own | {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "BROWSER": "true"}
 
 
@@ -67,12 +73,12 @@ def test_opens_at_the_page_and_the_first_lesson(settings, tmp_path, context) -> 
     with lab(settings, tmp_path / "log") as address:
         page = context.new_page()
         page.goto(f"{address}/?token=secret", wait_until="domcontentloaded")
-        page.get_by_role("tab", name="00_start_here.ipynb").wait_for(timeout=60_000)
-        page.get_by_role("heading", name="The Modelling Loop").wait_for(timeout=30_000)
+        page.get_by_role("tab", name="00_start_here.ipynb").wait_for(timeout=PATIENCE)
+        page.get_by_role("heading", name="The Modelling Loop").wait_for(timeout=PATIENCE)
         assert f"/lab/workspaces/{launcher.WORKSPACE}" in page.url
         page.get_by_role("link", name="01_define_the_problem").click()
-        page.get_by_role("tab", name="01_define_the_problem.ipynb").wait_for(timeout=30_000)
-        page.locator(".jp-NotebookPanel-toolbar").get_by_text("Python 3").first.wait_for(timeout=30_000)
+        page.get_by_role("tab", name="01_define_the_problem.ipynb").wait_for(timeout=PATIENCE)
+        page.locator(".jp-NotebookPanel-toolbar").get_by_text("Python 3").first.wait_for(timeout=PATIENCE)
         assert page.get_by_text("Validate", exact=True).count() == 0, (
             "nbgrader's button calls an empty answer a success"
         )
@@ -106,16 +112,16 @@ def test_the_first_exercise_is_answered_in_the_browser(settings, tmp_path, conte
         page = context.new_page()
         page.goto(f"{address}/lab/tree/{exercises.relative_to(fmt.ROOT).as_posix()}?token=secret")
         check = code_cell(page, 'check("00.1"')
-        check.wait_for(timeout=60_000)
+        check.wait_for(timeout=PATIENCE)
         idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-        idle.first.wait_for(state="attached", timeout=60_000)
+        idle.first.wait_for(state="attached", timeout=PATIENCE)
         run_all(page)
-        check.get_by_text("○ 00.1 not tried").wait_for(timeout=60_000)
+        check.get_by_text("○ 00.1 not tried").wait_for(timeout=PATIENCE)
         code_cell(page, "guesses = {").locator(".cm-content").click()
         page.keyboard.press("Control+a")
         page.keyboard.insert_text(answer)
         run_all(page)
-        check.get_by_text("✓ 00.1 right").wait_for(timeout=60_000)
+        check.get_by_text("✓ 00.1 right").wait_for(timeout=PATIENCE)
         page.close()
     assert json.loads((runs / "exercises" / "00.1.json").read_text())["status"] == "right"
     assert exercises.read_bytes() == before, "nothing was saved, so nothing of the course has changed"
