@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from pathlib import Path
 
@@ -30,13 +32,19 @@ def shared_study(storage: str, seed: int, *, beat: int = 1, grace: int = 6) -> o
 
 def search_share(study, objective, wanted: int) -> None:
     """Try settings until `wanted` trials are complete, whoever did them, and none is in flight or waiting."""
+    known = set()  # trials of others that this worker has given a beat
     while True:
-        states = [trial.state for trial in study.get_trials(deepcopy=False)]
+        trials = study.get_trials(deepcopy=False)
+        states = [trial.state for trial in trials]
         done, running = states.count(TrialState.COMPLETE), states.count(TrialState.RUNNING)
         waiting = states.count(TrialState.WAITING)
         if waiting or done + running < wanted:
             study.optimize(objective, n_trials=1)
         elif running:  # somebody else's: wait, and take it over should that somebody be dead
+            in_flight = {trial._trial_id for trial in trials if trial.state == TrialState.RUNNING}
+            for trial_id in in_flight - known:
+                study._storage.record_heartbeat(trial_id)  # its owner may have died before the first
+            known |= in_flight
             time.sleep(0.3)
             optuna.storages.fail_stale_trials(study)
         else:
@@ -44,12 +52,18 @@ def search_share(study, objective, wanted: int) -> None:
 
 
 def search(job: dict, folder: Path) -> None:
-    """What each worker of a shared search does: draw a setting, train, score on the judging scans, again."""
+    """What each worker of a shared search does: draw a setting, train, score on the judging scans, again.
+
+    If the job names a trial in `dies`, this worker kills itself in the so-manieth of its own.
+    """
+    own = itertools.count(1)
     scans = {key: torch.from_numpy(value) for key, value in np.load(folder / "scans.npz", allow_pickle=False).items()}
 
     def objective(trial) -> float:
         trial.set_user_attr("worker", job["number"])
         plan = Plan(**job["plan"], lr=trial.suggest_float("lr", 1e-3, 1.0, log=True))
+        if next(own) == job.get("dies"):
+            os.kill(os.getpid(), 9)  # as when the machine loses its power
         model = small_net(plan, scans["images"].shape[1], job["classes"])
         train_share(model, sgd(model, plan), scans["images"], scans["targets"], plan)
         with torch.inference_mode():

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from optuna.trial import TrialState
 
 from course_utils import scale
-from course_utils.scale import Plan, launch, run_limited, sgd, share, small_net, train_share
+from course_utils.scale import Plan, launch, run_limited, searching, sgd, share, small_net, train_share
 from course_utils.scale.searching import search_share, shared_study
 
 
@@ -140,10 +140,19 @@ def test_search_ends_at_the_number_wanted_whoever_did_them(study):
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 5
 
 
-def test_a_dead_workers_trial_is_closed_and_its_setting_tried_again(study):
+@pytest.mark.parametrize("last_beat", [True, False], ids=["after a beat", "before its first beat"])
+def test_a_dead_workers_trial_is_closed_and_its_setting_tried_again(study, last_beat, monkeypatch):
     dead = study.ask()
     setting = dead.suggest_float("lr", 0, 1)
-    study._storage.record_heartbeat(dead._trial_id)  # the last sign of life
+    if last_beat:
+        study._storage.record_heartbeat(dead._trial_id)
+    sleep, limit = time.sleep, time.monotonic() + 60
+
+    def bounded_sleep(seconds):
+        assert time.monotonic() < limit, "the survivor waits for the dead for ever"
+        sleep(seconds)
+
+    monkeypatch.setattr(searching.time, "sleep", bounded_sleep)
     search_share(study, objective, 2)
     states = [trial.state for trial in study.trials]
     assert states[dead.number] == TrialState.FAIL
