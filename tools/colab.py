@@ -138,14 +138,17 @@ def environment(python: Path, remote: Path, build: Path) -> dict[str, str]:
     return git | ours | {name: str(path) for name, path in paths.items()}
 
 
-def lone_task(path: Path, python: Path, remote: Path, build: Path, **parameters: str) -> Task:
+def lone_copy(path: Path, folder: Path) -> Path:
+    """A copy of a lesson, alone in `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return Path(shutil.copy(path, folder))
+
+
+def lone_task(path: Path, python: Path, remote: Path, build: Path) -> Task:
     """A lesson alone in an empty folder, to be run there by this Python. All it writes lies in `build`."""
-    content = build / "content"
-    shutil.rmtree(content, ignore_errors=True)
-    content.mkdir(parents=True)
-    lone = Path(shutil.copy(path, content))
-    variables = environment(python, remote, build)
-    return Task(lone, build / path.name, {"PROFILE": "smoke"} | parameters, variables, cwd=content)
+    lone = lone_copy(path, build / "content")
+    return Task(lone, build / path.name, {"PROFILE": "smoke"}, environment(python, remote, build), cwd=lone.parent)
 
 
 def fresh_task(path: Path, base: Path, remote: Path, build: Path) -> Task:
