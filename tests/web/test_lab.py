@@ -40,6 +40,14 @@ def settings(tmp_path):
     return os.environ | own | {"JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"), "BROWSER": "true"}
 
 
+def wait_until(holds):
+    """Ask until it holds; AssertionError when patience is at its end."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, f"{holds.__doc__} did not come true within {PATIENCE} seconds"
+        time.sleep(0.3)
+
+
 @contextmanager
 def lab(settings, log):
     """`make lab` without a browser; yields the address it serves at. Afterwards nothing of it is left behind."""
@@ -51,21 +59,28 @@ def lab(settings, log):
     with log.open("w") as messages:
         server = subprocess.Popen(command, cwd=fmt.ROOT, env=settings, stdout=messages, stderr=messages)
     address = f"http://127.0.0.1:{port}"
+
+    def answers():
+        """The server answers."""
+        try:
+            return ask(address, "status")
+        except OSError:
+            assert server.poll() is None, log.read_text()
+
     try:
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{address}/api?token=secret", timeout=2)
-                break
-            except OSError:
-                assert server.poll() is None, log.read_text()
-                time.sleep(0.3)
+        wait_until(answers)
         yield address
     finally:
         server.terminate()
         server.wait(60)  # it shuts its kernels down first
         with socket.socket() as door:
             assert door.connect_ex(("127.0.0.1", port)) != 0
+
+
+def ask(address, what):
+    """What the server's interface says of something."""
+    with urllib.request.urlopen(f"{address}/api/{what}?token=secret", timeout=10) as said:
+        return json.load(said)
 
 
 @pytest.mark.slow
@@ -115,8 +130,14 @@ def test_the_first_exercise_is_answered_in_the_browser(settings, tmp_path, conte
         page.goto(f"{address}/lab/tree/{exercises.relative_to(fmt.ROOT).as_posix()}?token=secret")
         check = code_cell(page, 'check("00.1"')
         check.wait_for()
-        idle = page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']")
-        idle.first.wait_for(state="attached")
+
+        def kernel_waits():
+            """The page is connected with a kernel that has nothing to do: JupyterLab forgets what it is told before."""
+            return any(
+                kernel["connections"] and kernel["execution_state"] == "idle" for kernel in ask(address, "kernels")
+            )
+
+        wait_until(kernel_waits)
         run_all(page)
         check.get_by_text("○ 00.1 not tried").wait_for()
         code_cell(page, "guesses = {").locator(".cm-content").click()
