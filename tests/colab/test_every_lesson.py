@@ -29,7 +29,6 @@ os.chdir({folder!r})
 sys.path[:] = [path for path in sys.path if not path.endswith({clone!r})]
 for name in [name for name in sys.modules if name.partition(".")[0] == "course_utils"]:
     del sys.modules[name]
-%reset -f
 """
 
 
@@ -58,13 +57,12 @@ def run(machine: Machine) -> Iterator[Callable[..., None]]:
         yield run
 
 
-def went_as_in_colab(machine: Machine, content: Path) -> bool:
+def assert_went_as_in_colab(machine: Machine, content: Path) -> None:
     """The helper was the clone's, and the first cell added packages without replacing any."""
     assert list((content / CLONE / "runs").iterdir()), "the lesson kept its runs elsewhere: not the clone's helper"
     added = {canonicalize_name(found.name) for found in distributions(path=[str(colab.site_packages(machine.python))])}
     assert {"optuna", "torchinfo"} <= added, "the first cell did not run on this machine"
     assert not added & colab.freeze().keys(), "the first cell replaced packages that Colab has"
-    return True
 
 
 def test_what_the_first_cell_adds_fits_beside_what_colab_has(package_index, tmp_path: Path) -> None:
@@ -80,7 +78,7 @@ def test_the_first_lesson_runs_on_a_fresh_machine(machine: Machine) -> None:
     assert list(task.cwd.iterdir()) == [task.source]
     (outcome,) = execute_all([task], jobs=1)
     assert outcome.ok, f"{outcome.cell}: {outcome.error}\n{outcome.traceback}"
-    assert went_as_in_colab(machine, task.cwd)
+    assert_went_as_in_colab(machine, task.cwd)
     shutil.rmtree(task.cwd)
 
 
@@ -91,5 +89,5 @@ def test_runs_from_its_one_file(machine: Machine, run, lesson: fmt.Lesson, tmp_p
     content = colab.lone_copy(lesson.path, machine.folder / lesson.slug).parent
     assert [path.name for path in content.iterdir()] == [lesson.path.name]
     run(copy, MOVE.format(folder=str(content), clone=CLONE))
-    assert went_as_in_colab(machine, content)
+    assert_went_as_in_colab(machine, content)
     shutil.rmtree(content)

@@ -8,15 +8,13 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-EMPTY = "%reset -f"
-
 
 @contextmanager
 def one_kernel(folder: Path, variables: Mapping[str, str] | None = None) -> Iterator[Callable[..., None]]:
     """A kernel that starts in `folder` with these environment variables; yields what runs a notebook's file in it.
 
-    That takes the source of a cell to be run first, by default one that forgets all names, and raises
-    nbclient.exceptions.CellExecutionError where a cell fails. The kernel then still lives.
+    Before it, the kernel runs the code `first` and forgets all names. nbclient.exceptions.CellExecutionError where a
+    cell fails; the kernel then still lives.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (variables or {}).items():
@@ -24,9 +22,9 @@ def one_kernel(folder: Path, variables: Mapping[str, str] | None = None) -> Iter
         place = {"metadata": {"path": str(folder)}}
         client = NotebookClient(nbformat.v4.new_notebook(), timeout=None, kernel_name="python3", resources=place)
 
-        def run(path: Path, first: str = EMPTY) -> None:
+        def run(path: Path, first: str = "") -> None:
             client.nb = nbformat.read(path, as_version=4)
-            client.nb.cells.insert(0, nbformat.v4.new_code_cell(first))
+            client.nb.cells.insert(0, nbformat.v4.new_code_cell(f"{first}\n%reset -f"))
             client.execute(cleanup_kc=False)
 
         with client.setup_kernel():
